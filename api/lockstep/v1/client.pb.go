@@ -771,7 +771,12 @@ func (*ClientFrame_ListWaiters) isClientFrame_Body() {}
 func (*ClientFrame_GetStatus) isClientFrame_Body() {}
 
 // NodeFrame answers the request with the same id, or, with id 0, pushes events
-// of a session that is bound on the connection.
+// of a session that is bound on the connection. The pushes go out on the ops
+// stream that opened, bound or took over the session last (opening and taking
+// over bind, too), in log order, and the events of an entry before the answers
+// that stem from it: when an answer with a position arrives, the session's events
+// before that position have arrived. Retried requests may be answered with
+// positions long passed.
 type NodeFrame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
