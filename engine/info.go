@@ -73,7 +73,10 @@ type SessionInfo struct {
 	Incarnation uint32
 	State       SessionState
 	// Ended is set when the session expired because its client ended it.
-	Ended      bool
+	Ended bool
+	// Left is set when the incarnation's process has left the session; its
+	// requests are refused until another process takes over.
+	Left       bool
 	Principal  string
 	Label      string
 	SecretHash [32]byte
