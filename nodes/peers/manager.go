@@ -195,7 +195,7 @@ func (m *Manager) Open(ctx context.Context, node string, kind lockstepv1.Hello_K
 		return nil, fmt.Errorf("peers: stream to %s: %w", node, err)
 	}
 	m.counts.opens.Add(1)
-	return &Outbound{Stream: stream, Node: node, frames: transport.NewFrameReader(stream, transport.MaxFrame)}, nil
+	return &Outbound{Stream: stream, Node: node, conn: conn, frames: transport.NewFrameReader(stream, transport.MaxFrame)}, nil
 }
 
 // Await returns when node is connected, trying on after failures, or when ctx

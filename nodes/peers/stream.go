@@ -31,11 +31,15 @@ type Outbound struct {
 	// Node is the node at the other end.
 	Node string
 
+	conn     transport.Conn
 	frames   *transport.FrameReader
 	welcomed sync.Once
 	welcome  *lockstepv1.Welcome
 	refused  error
 }
+
+// Alive tells whether the stream's connection stands.
+func (o *Outbound) Alive() bool { return o.conn.Context().Err() == nil }
 
 // Welcome reads the other node's Welcome, once; later calls return the same. A
 // stream that was refused gives a *RefusedError. It must not run beside Read.

@@ -16,6 +16,14 @@ var (
 	ErrHasState = errors.New("raftwire: node has state already")
 	// ErrNothingNew is returned by Snapshot when there is nothing new to keep.
 	ErrNothingNew = errors.New("raftwire: nothing new since the last snapshot")
+	// ErrNotNewer is what the snapshot store answers to a snapshot that is not newer
+	// than the one it has; it stays within Raft and the log.
+	ErrNotNewer = errors.New("raftwire: snapshot is not newer")
+	// ErrGap is returned by Open for a log that does not reach back to the newest
+	// snapshot: entries are lost, and the node must not take part again.
+	ErrGap = errors.New("raftwire: entries are missing between snapshot and log")
+	// ErrBadSnapshot is returned by ReadImage for what WriteImage did not write.
+	ErrBadSnapshot = errors.New("raftwire: damaged snapshot")
 	// ErrStopped is returned by calls after Shutdown.
 	ErrStopped = errors.New("raftwire: stopped")
 )
