@@ -1,0 +1,125 @@
+//go:build unix
+
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/segment"
+	"github.com/hashicorp/raft-wal/types"
+	"github.com/jonboulle/clockwork"
+
+	"lockstep/nodes/raftwire"
+)
+
+// Directory is an open data directory.
+type Directory struct {
+	path      string
+	identity  Identity
+	lock      *os.File
+	wal       *wal.WAL
+	snapshots *snapshotStore
+}
+
+// Open opens or creates the directory, locks it against other processes and
+// checks whose it is and that its newest snapshot is whole. Errors wrap
+// ErrLocked, ErrForeign, ErrDamaged or ErrNoSpace, or are the file system's.
+func Open(cfg Config, logger *slog.Logger) (*Directory, error) {
+	return open(cfg, logger, newFiles())
+}
+
+// open takes the files of the log from vfs: tests make them fail.
+func open(cfg Config, logger *slog.Logger, vfs types.VFS) (d *Directory, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.Directory, 0o700); err != nil {
+		return nil, fmt.Errorf("disk: %w", err)
+	}
+	d = &Directory{path: cfg.Directory}
+	defer func() {
+		if err != nil {
+			d.Close()
+		}
+	}()
+	if d.lock, err = lock(cfg.Directory); err != nil {
+		return nil, err
+	}
+	if err := checkSpace(cfg); err != nil {
+		return nil, err
+	}
+	if d.identity, err = claim(cfg.Directory, cfg.Identity); err != nil {
+		return nil, err
+	}
+	if err := makeDirs(cfg.Directory); err != nil {
+		return nil, fmt.Errorf("disk: %w", err)
+	}
+	if d.snapshots, err = openSnapshots(filepath.Join(cfg.Directory, snapshotDir), logger); err != nil {
+		return nil, err
+	}
+	logs := filepath.Join(cfg.Directory, logDir)
+	d.wal, err = wal.Open(logs,
+		wal.WithSegmentSize(cfg.SegmentSize),
+		wal.WithSegmentFiler(segment.NewFiler(logs, vfs)),
+		wal.WithLogger(raftwire.NewLogger(logger, clockwork.NewRealClock())))
+	if err != nil {
+		return nil, openError(logs, err)
+	}
+	return d, nil
+}
+
+func openError(path string, err error) error {
+	if errors.Is(err, wal.ErrCorrupt) {
+		return fmt.Errorf("%w: the log in %s: %w", ErrDamaged, path, err)
+	}
+	return fmt.Errorf("disk: open the log in %s: %w", path, err)
+}
+
+func checkSpace(cfg Config) error {
+	have, err := free(cfg.Directory)
+	if err != nil {
+		return fmt.Errorf("disk: free space of %s: %w", cfg.Directory, err)
+	}
+	if have < cfg.MinFree {
+		return fmt.Errorf("%w: %s has %d MiB, at least %d MiB are needed: make room or lower the limit",
+			ErrNoSpace, cfg.Directory, have>>20, cfg.MinFree>>20)
+	}
+	return nil
+}
+
+func makeDirs(path string) error {
+	for _, name := range []string{logDir, snapshotDir} {
+		if err := os.MkdirAll(filepath.Join(path, name), 0o700); err != nil {
+			return err
+		}
+	}
+	return syncDir(path)
+}
+
+// Identity tells whose directory it is.
+func (d *Directory) Identity() Identity { return d.identity }
+
+// Stores are what raftwire.Open takes.
+func (d *Directory) Stores() raftwire.Stores {
+	return raftwire.Stores{Log: d.wal, Stable: d.wal, Snapshots: d.snapshots}
+}
+
+// Free is how many bytes of the file system may still be written.
+func (d *Directory) Free() (uint64, error) { return free(d.path) }
+
+// Close closes the stores and unlocks the directory. Raft must have been shut down.
+func (d *Directory) Close() error {
+	var problems []error
+	if d.wal != nil {
+		problems = append(problems, d.wal.Close())
+	}
+	if d.lock != nil {
+		problems = append(problems, d.lock.Close())
+	}
+	return errors.Join(problems...)
+}
