@@ -8,8 +8,6 @@ import (
 	"sync"
 
 	"github.com/hashicorp/raft"
-
-	"lockstep/nodes/raftwire"
 )
 
 var (
@@ -22,7 +20,7 @@ var (
 // kept is how many snapshots stay.
 const kept = 2
 
-// Store is a node's disk. All methods may be called from any goroutine.
+// Store is a node's disk: its log, its stable store and its snapshots. All methods may be called from any goroutine.
 type Store struct {
 	mu      sync.Mutex
 	first   uint64
@@ -39,11 +37,6 @@ type snapshot struct {
 
 // New returns an empty Store.
 func New() *Store { return &Store{values: make(map[string][]byte)} }
-
-// Stores is what raftwire.Open takes.
-func (s *Store) Stores() raftwire.Stores {
-	return raftwire.Stores{Log: s, Stable: s, Snapshots: s}
-}
 
 // IsMonotonic is true: the log has no gaps.
 func (s *Store) IsMonotonic() bool { return true }
