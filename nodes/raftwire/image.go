@@ -1,6 +1,7 @@
 package raftwire
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -62,7 +63,12 @@ func ReadImage(r io.Reader, read func(index, term uint64, image io.Reader) error
 	case binary.BigEndian.Uint16(head[4:]) != imageVersion:
 		return fmt.Errorf("%w: version %d is unknown: it was written by a newer program", ErrBadSnapshot, binary.BigEndian.Uint16(head[4:]))
 	}
-	packed, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(imageWindow))
+	// To zstd, no frame at all is an empty image.
+	body := bufio.NewReader(r)
+	if _, err := body.Peek(1); err != nil {
+		return fmt.Errorf("%w: it ends behind its head: %w", ErrBadSnapshot, err)
+	}
+	packed, err := zstd.NewReader(body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(imageWindow))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBadSnapshot, err)
 	}
