@@ -77,6 +77,12 @@ func testGuard(h *halts) *guard {
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
+// waitLong and waitStep bound waiting for something that happens elsewhere.
+const (
+	waitLong = 20 * time.Second
+	waitStep = 2 * time.Millisecond
+)
+
 // errDisk is what broken disks say.
 var errDisk = errors.New("input/output error")
 
