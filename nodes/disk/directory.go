@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
 	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
 	"github.com/jonboulle/clockwork"
@@ -19,9 +20,12 @@ import (
 
 // Directory is an open data directory.
 type Directory struct {
-	path      string
-	identity  Identity
-	lock      *os.File
+	path     string
+	identity Identity
+	lock     *os.File
+	// meta is the log's list of segments and its stable store. It is ours to close:
+	// raft-wal leaves it open, and locked.
+	meta      metadb.BoltMetaDB
 	wal       *wal.WAL
 	snapshots *snapshotStore
 }
@@ -34,43 +38,47 @@ func Open(cfg Config, logger *slog.Logger) (*Directory, error) {
 }
 
 // open takes the files of the log from vfs: tests make them fail.
-func open(cfg Config, logger *slog.Logger, vfs types.VFS) (d *Directory, err error) {
+func open(cfg Config, logger *slog.Logger, vfs types.VFS) (*Directory, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(cfg.Directory, 0o700); err != nil {
 		return nil, fmt.Errorf("disk: %w", err)
 	}
-	d = &Directory{path: cfg.Directory}
-	defer func() {
-		if err != nil {
-			d.Close()
-		}
-	}()
+	d := &Directory{path: cfg.Directory}
+	if err := d.fill(cfg, logger, vfs); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+func (d *Directory) fill(cfg Config, logger *slog.Logger, vfs types.VFS) (err error) {
 	if d.lock, err = lock(cfg.Directory); err != nil {
-		return nil, err
+		return err
 	}
 	if err := checkSpace(cfg); err != nil {
-		return nil, err
+		return err
 	}
 	if d.identity, err = claim(cfg.Directory, cfg.Identity); err != nil {
-		return nil, err
+		return err
 	}
 	if err := makeDirs(cfg.Directory); err != nil {
-		return nil, fmt.Errorf("disk: %w", err)
+		return fmt.Errorf("disk: %w", err)
 	}
 	if d.snapshots, err = openSnapshots(filepath.Join(cfg.Directory, snapshotDir), logger); err != nil {
-		return nil, err
+		return err
 	}
 	logs := filepath.Join(cfg.Directory, logDir)
 	d.wal, err = wal.Open(logs,
 		wal.WithSegmentSize(cfg.SegmentSize),
 		wal.WithSegmentFiler(segment.NewFiler(logs, vfs)),
+		wal.WithMetaStore(&d.meta),
 		wal.WithLogger(raftwire.NewLogger(logger, clockwork.NewRealClock())))
 	if err != nil {
-		return nil, openError(logs, err)
+		d.wal = nil
+		return openError(logs, err)
 	}
-	return d, nil
+	return nil
 }
 
 func openError(path string, err error) error {
@@ -118,6 +126,7 @@ func (d *Directory) Close() error {
 	if d.wal != nil {
 		problems = append(problems, d.wal.Close())
 	}
+	problems = append(problems, d.meta.Close())
 	if d.lock != nil {
 		problems = append(problems, d.lock.Close())
 	}
