@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/metadb"
 	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
@@ -34,7 +35,7 @@ type Directory struct {
 // checks whose it is and that its newest snapshot is whole. Errors wrap
 // ErrLocked, ErrForeign, ErrDamaged or ErrNoSpace, or are the file system's.
 func Open(cfg Config, logger *slog.Logger) (*Directory, error) {
-	return open(cfg, logger, newFiles())
+	return open(cfg, logger, fs.New())
 }
 
 // open takes the files of the log from vfs: tests make them fail.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/types"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -83,7 +84,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := testConfig(t)
-			vfs := &faultyFiles{VFS: newFiles()}
+			vfs := &faultyFiles{VFS: fs.New()}
 			d, err := open(cfg, quiet(), vfs)
 			require.NoError(t, err)
 			var acknowledged uint64
