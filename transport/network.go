@@ -36,7 +36,8 @@ type Listener interface {
 // A lost packet or a slow reader on one stream never delays another one.
 type Conn interface {
 	// OpenStream opens a stream for a purpose. The peer sees it only once
-	// something was written. It blocks while the peer's stream limit is reached.
+	// something was written, or CloseWrite called. It blocks while the peer's
+	// stream limit is reached.
 	OpenStream(ctx context.Context, purpose Purpose) (Stream, error)
 	// AcceptStream returns the next stream that the peer opened.
 	AcceptStream(ctx context.Context) (Stream, error)
@@ -46,7 +47,9 @@ type Conn interface {
 	// error that wraps ErrClosed (either side closed it) or ErrLost (the peer
 	// fell silent for the idle timeout, or broke the protocol).
 	Context() context.Context
-	// Close closes the connection and all its streams; reason reaches the peer.
+	// Close closes the connection and all its streams; reason reaches the peer, cut
+	// to MaxCloseReason bytes. What the peer has not read by then is lost: to be
+	// sure that it was read, CloseWrite and wait for the peer's own end of stream.
 	Close(reason string) error
 }
 
@@ -61,7 +64,8 @@ type Stream interface {
 	// CloseWrite ends the write side: the peer reads what was written, then io.EOF.
 	CloseWrite() error
 	// Reset abandons both directions at once: pending and later reads and writes
-	// on both sides fail with an error that wraps ErrReset.
+	// on both sides fail with an error that wraps ErrReset. A direction whose end
+	// had already arrived by CloseWrite stays readable for the peer.
 	Reset()
 	// SetReadDeadline and SetWriteDeadline bound pending and future calls by an
 	// instant of the process's monotonic clock; the zero time means no bound. A
