@@ -22,6 +22,7 @@ import (
 	"lockstep/nodes/raftwire"
 	"lockstep/nodes/raftwire/memstore"
 	"lockstep/transport"
+	"lockstep/transport/clocks"
 	"lockstep/transport/clocks/system"
 	"lockstep/transport/simnet"
 )
@@ -126,6 +127,9 @@ func (n *node) config() raftwire.Config {
 	return cfg
 }
 
+// clocksOf are the machine's clocks, virtual within a test.
+func clocksOf() clocks.Clocks { return system.Clocks() }
+
 func logger() *slog.Logger {
 	if os.Getenv("RAFTWIRE_TEST_LOG") != "" {
 		return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -137,7 +141,7 @@ func logger() *slog.Logger {
 func (n *node) start() {
 	t := n.c.t
 	t.Helper()
-	clocks := system.Clocks()
+	clocks := clocksOf()
 	log := logger().With("self", n.name)
 	pcfg := peers.DefaultConfig()
 	pcfg.Node, pcfg.Cluster, pcfg.Lineage = n.name, "c1", 1

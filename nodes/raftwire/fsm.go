@@ -16,9 +16,10 @@ var (
 
 // fsm is the Machine as Raft sees it.
 type fsm struct {
-	machine Machine
-	guard   *guard
-	applied atomic.Uint64
+	machine   Machine
+	guard     *guard
+	snapshots *snapshotStore
+	applied   atomic.Uint64
 }
 
 // applied is what the machine answered, with the term that the entry really got.
@@ -40,8 +41,13 @@ func (f *fsm) StoreConfiguration(index uint64, _ raft.Configuration) {
 	f.applied.Store(index)
 }
 
-// Snapshot captures the state; Persist encodes it beside the applies.
+// Snapshot captures the state; Persist encodes it beside the applies. Raft asks
+// again and again after an installed snapshot: it takes an empty log for one that
+// is endlessly long.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
+	if f.applied.Load() <= f.snapshots.newest().index {
+		return nil, raft.ErrNothingNewToSnapshot
+	}
 	image, err := f.machine.Snapshot()
 	if err != nil {
 		return nil, err

@@ -56,6 +56,7 @@ func Open(cfg Config, deps Deps) (*Raft, error) {
 	if r.snapshots, err = openSnapshots(deps.Stores.Snapshots, g); err != nil {
 		return nil, err
 	}
+	r.fsm.snapshots = r.snapshots
 	if err := joinLog(r.log, r.snapshots.newest(), deps.Logger); err != nil {
 		return nil, err
 	}

@@ -91,6 +91,9 @@ type snapshotSink struct {
 	store *snapshotStore
 	inner raft.SnapshotSink
 	at    position
+	// ended is set by the first Close or Cancel; both are called again after it.
+	ended  bool
+	result error
 }
 
 // ID names the snapshot.
@@ -108,8 +111,17 @@ func (s *snapshotSink) Write(p []byte) (int, error) {
 }
 
 // Close makes the snapshot durable and the newest one. The only error is
-// ErrNotNewer, if another became that meanwhile.
+// ErrNotNewer, if another became that meanwhile. Raft calls it a second time,
+// which does nothing.
 func (s *snapshotSink) Close() error {
+	if !s.ended {
+		s.result = s.finish()
+		s.ended = true
+	}
+	return s.result
+}
+
+func (s *snapshotSink) finish() error {
 	s.store.publish.Lock()
 	defer s.store.publish.Unlock()
 	if have := s.store.newest(); s.at.index <= have.index {
@@ -126,8 +138,12 @@ func (s *snapshotSink) Close() error {
 	return nil
 }
 
-// Cancel throws the snapshot away.
+// Cancel throws the snapshot away, unless it is finished.
 func (s *snapshotSink) Cancel() error {
+	if s.ended {
+		return nil
+	}
+	s.ended = true
 	if err := s.inner.Cancel(); err != nil {
 		s.store.guard.fatal("snapshot store: throwing away the snapshot at %d: %v", s.at.index, err)
 	}
