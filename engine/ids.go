@@ -1,6 +1,10 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+
+	"lockstep/engine/lease"
+)
 
 // SessionID names a session within a lineage. It comes from a counter in the
 // state, starts at 1 and is never reused.
@@ -17,7 +21,7 @@ type Token uint64
 
 // LogTime is time as the log counts it, in nanoseconds: the maximum of the
 // stamps seen so far. It never runs backwards and stands still without a leader.
-type LogTime int64
+type LogTime = lease.LogTime
 
 // Position is a place in the log: the entry's Raft index and the number of the
 // event within the entry, from 1. The zero Position precedes everything.

@@ -3,6 +3,8 @@ package engine
 import (
 	"fmt"
 	"time"
+
+	"lockstep/engine/lease"
 )
 
 // What is bounded for everybody alike.
@@ -21,7 +23,7 @@ const (
 	MinWait = time.Millisecond
 	MaxWait = 30 * 24 * time.Hour
 	// MaxLogTime bounds the stamps of entries, so that no deadline overflows.
-	MaxLogTime = LogTime(1) << 62
+	MaxLogTime = lease.End
 
 	// MaxPathBytes and MaxPathSegments bound a lock's path.
 	MaxPathBytes    = 512
@@ -36,6 +38,8 @@ const (
 	ReplyWindow = 64
 	// MaxSequence bounds sequences, so that the window never overflows.
 	MaxSequence = 1 << 62
+	// RetryHint is what a refusal for a limit hints at.
+	RetryHint = time.Second
 	// MaxCount bounds the acquisitions of one grant.
 	MaxCount = 1 << 16
 	// MaxBatchCommands bounds the commands of one entry.
@@ -53,8 +57,8 @@ type Limits struct {
 	Sessions uint32
 	// Locks at once that are held, waited for or closed.
 	Locks uint32
-	// RequestsPerLock bounds the grants and waiters of one lock together; at
-	// most 65,535.
+	// RequestsPerLock bounds the grants, waiters and closures of one lock
+	// together; at most 65,535.
 	RequestsPerLock uint32
 	// PossessionsPerSession bounds a session's grants and waiters together.
 	PossessionsPerSession uint32
@@ -66,6 +70,14 @@ type Limits struct {
 	// FreedPerEntry is how many grants and waiters of ended sessions an entry
 	// frees at most.
 	FreedPerEntry uint32
+}
+
+// all lists the limits in the order in which they are encoded.
+func (l *Limits) all() [7]*uint32 {
+	return [...]*uint32{
+		&l.Sessions, &l.Locks, &l.RequestsPerLock, &l.PossessionsPerSession,
+		&l.WaitsPerSession, &l.DuePerEntry, &l.FreedPerEntry,
+	}
 }
 
 // DefaultLimits suits a partition on a machine with a few GB of memory.
