@@ -28,6 +28,9 @@ const (
 	MaxSessionEvents = 16
 	// MaxConnections bounds Config.Connections.
 	MaxConnections = 64
+	// MaxText bounds paths and labels before the service's own, narrower bounds, so
+	// that no request exceeds what a node accepts as a frame.
+	MaxText = 4096
 	// MaxPageSize bounds how many items a listing fetches at a time.
 	MaxPageSize = 10_000
 	// DefaultPageSize is how many items a listing fetches at a time.
