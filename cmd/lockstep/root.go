@@ -103,7 +103,7 @@ command does, with 128 + n for signal n, 127 if it is not found, 126 if not exec
 	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "how long to try while the service does not answer")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log connections and retries to standard error")
 	root.AddCommand(a.lockCommand(), a.locksCommand(), a.sessionsCommand(), a.waitersCommand(), a.watchCommand(),
-		a.statusCommand(), a.versionCommand())
+		a.statusCommand(), a.benchCommand(), a.versionCommand())
 	return root
 }
 
@@ -152,11 +152,14 @@ func atMostPrefix(cmd *cobra.Command, args []string) error {
 }
 
 // open connects to the cluster.
-func (a *app) open(ctx context.Context) (*client.Client, error) {
+func (a *app) open(ctx context.Context) (*client.Client, error) { return a.openWith(ctx, 1) }
+
+// openWith spreads sessions over so many connections.
+func (a *app) openWith(ctx context.Context, connections int) (*client.Client, error) {
 	if a.timeout <= 0 {
 		return nil, usage("lockstep: --timeout %v is not positive", a.timeout)
 	}
-	options := []lockstep.Option{lockstep.WithAgent(version.Agent("lockstep")), lockstep.WithRequestTimeout(a.timeout)}
+	options := []lockstep.Option{lockstep.WithAgent(version.Agent("lockstep")), lockstep.WithRequestTimeout(a.timeout), lockstep.WithConnections(connections)}
 	if a.data != "" {
 		options = append(options, lockstep.WithDataDir(a.data))
 	}

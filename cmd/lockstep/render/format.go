@@ -106,3 +106,6 @@ func block(node *yaml.Node) {
 		block(child)
 	}
 }
+
+// Document writes v as one JSON or YAML document.
+func Document(w io.Writer, f Format, v any) error { return document(w, f, v) }
