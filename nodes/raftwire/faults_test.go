@@ -202,7 +202,9 @@ func TestU4_ConflictWithASnapshotIsHealedByARestart(t *testing.T) {
 		}
 		c.proposeMany("kept", 60)
 		leader := c.leader()
-		c.until("the log begins later", func() bool { return leader.raft.Stats().FirstIndex > 30 })
+		for _, n := range c.up() {
+			c.until("the log begins later", func() bool { return n == old || n.raft.Stats().FirstIndex > 30 })
+		}
 		require.Less(t, leader.raft.Stats().LastIndex, old.raft.Stats().LastIndex)
 		// A leader that knows nothing but its short log: one that has been there since
 		// before would still send the lonely one what it wanted to send at first.
@@ -236,41 +238,39 @@ func TestU4_ConflictBehindASnapshotIsResolved(t *testing.T) {
 		lagging.crash()
 		c.proposeMany("kept", 60)
 		leader := c.leader()
-		c.until("there is a snapshot", func() bool { return leader.raft.Stats().FirstIndex > 20 })
+		for _, n := range c.up() {
+			c.until("there is a snapshot of nearly all", func() bool { return n.raft.Stats().FirstIndex > 100 })
+		}
 		meta, data := newestSnapshot(t, leader)
 
-		// The follower gets the snapshot and then an entry of a leader that vanishes.
+		// The follower gets the snapshot and then an entry of a leader that vanishes:
+		// a node speaks for it that is in nobody's configuration.
 		c.isolate(lagging)
 		lagging.start()
+		ghost := c.add("n4")
+		ghost.start()
+		delete(c.nodes, ghost.name)
+		defer ghost.stop()
+		require.NoError(t, ghost.peers.Await(t.Context(), lagging.name))
 		term := leader.raft.Term()
-		leader.crash()
-		third := c.other(leader, lagging)
-		c.net.Heal(third.name, lagging.name)
-		pass(5 * time.Second) // connections settle
-		_, err := third.install(lagging.name, term, meta, data).Read()
+		_, err := ghost.install(lagging.name, term, meta, data).Read()
 		require.NoError(t, err)
 		append1 := raftwire.EncodeAppend(nil, &raft.AppendEntriesRequest{
 			Term: term, PrevLogEntry: meta.Index, PrevLogTerm: meta.Term,
 			Entries: []*raft.Log{{Index: meta.Index + 1, Term: term, Data: []byte("never committed")}},
 		})
-		_, err = third.speak(lagging.name, transport.PurposeRaft, append1).Read()
+		_, err = ghost.speak(lagging.name, transport.PurposeRaft, append1).Read()
 		require.NoError(t, err)
-		c.net.HealAll()
+		require.Equal(t, meta.Index+1, lagging.raft.Stats().LastIndex)
+		leader.crash()
 		leader.start()
+		c.propose("of a later term")
+		c.net.HealAll()
 		c.agreed(c.propose("after"))
 		require.True(t, lagging.machine.has("kept 59"))
+		require.False(t, lagging.machine.has("never committed"))
 		require.Empty(t, lagging.halted)
 	})
-}
-
-func (c *cluster) other(not ...*node) *node {
-	for _, n := range c.up() {
-		if n != not[0] && n != not[1] {
-			return n
-		}
-	}
-	require.FailNow(c.t, "no other node")
-	return nil
 }
 
 // faultyStore is a disk that breaks on demand.
