@@ -54,8 +54,8 @@ type Conn interface {
 }
 
 // Stream is an ordered, reliable, flow-controlled stream of bytes in both
-// directions. One goroutine may read while another writes; neither Read nor
-// Write may be called from two goroutines at once.
+// directions. One goroutine may read while another writes; neither Read nor Write,
+// to which CloseWrite counts, may be called from two goroutines at once.
 type Stream interface {
 	io.Reader
 	io.Writer
@@ -65,7 +65,9 @@ type Stream interface {
 	CloseWrite() error
 	// Reset abandons both directions at once: pending and later reads and writes
 	// on both sides fail with an error that wraps ErrReset. A direction whose end
-	// had already arrived by CloseWrite stays readable for the peer.
+	// had already arrived by CloseWrite stays readable for the peer. A stream
+	// counts towards the peer's limit until both directions are over: ended and
+	// read to the end, or reset and, on the other side, noticed by a Read.
 	Reset()
 	// SetReadDeadline and SetWriteDeadline bound pending and future calls by an
 	// instant of the process's monotonic clock; the zero time means no bound. A

@@ -24,6 +24,7 @@ type stream struct {
 	at             int
 	ended, drained bool
 	readErr        error
+	noticed        bool // the reader was told of readErr
 	readDeadline   time.Time
 	readable       signal
 
@@ -56,6 +57,8 @@ func (st *stream) Read(p []byte) (int, error) {
 		case st.drained:
 			return 0, io.EOF
 		case st.readErr != nil:
+			st.noticed = true
+			st.retire()
 			return 0, st.readErr
 		case st.side.err != nil:
 			return 0, st.side.err
@@ -145,6 +148,7 @@ func (st *stream) Reset() {
 		return
 	}
 	st.ended = st.drained // what arrived and is unread is abandoned as well
+	st.noticed = true
 	st.fail(fmt.Errorf("%w here", transport.ErrReset))
 	if st.opener && !st.announced {
 		st.side.slots++ // the peer never heard of it
@@ -219,7 +223,7 @@ func (st *stream) fail(err error) {
 }
 
 func (st *stream) isOver() bool {
-	return (st.drained || st.readErr != nil) && (st.finished || st.writeErr != nil)
+	return (st.drained || st.noticed) && (st.finished || st.writeErr != nil)
 }
 
 // retire forgets the stream when both directions are over, which lets the peer

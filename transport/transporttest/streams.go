@@ -352,5 +352,6 @@ func testStreamLimit(t *testing.T, factory Factory) {
 	require.NoError(t, <-opened, "a stream that is over makes room")
 
 	clients[1].Reset()
+	require.ErrorIs(t, readErr(servers[1]), transport.ErrReset)
 	p.stream(t)
 }
