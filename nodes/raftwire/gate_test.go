@@ -250,3 +250,19 @@ func TestU4_RepeatedInstallationsHalt(t *testing.T) {
 		})
 	})
 }
+
+func TestU1_HeartbeatsTakeTheWayOfAllRequests(t *testing.T) {
+	g := gateOf(t, newHalts(), 0, nil, position{})
+	transport := &Transport{gate: g}
+	transport.SetHeartbeatHandler(func(raft.RPC) { t.Error("the fast path was used") })
+	heartbeat := &raft.AppendEntriesRequest{RPCHeader: header(testNode), Term: 5}
+	require.True(t, isHeartbeat(heartbeat))
+	require.False(t, isHeartbeat(&raft.AppendEntriesRequest{Term: 5, PrevLogEntry: 1}))
+	require.False(t, isHeartbeat(&raft.AppendEntriesRequest{Term: 5, Entries: entries(1, 1)}))
+	got, err := decodeRequest(encodeAppend(nil, heartbeat), testNode)
+	require.NoError(t, err)
+	go g.pass(t.Context(), got, make(chan raft.RPCResponse, 1))
+	rpc := <-transport.Consumer()
+	require.Equal(t, heartbeat, rpc.Command)
+	rpc.Respond(&raft.AppendEntriesResponse{}, nil)
+}
