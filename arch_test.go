@@ -28,6 +28,7 @@ var rooms = []room{
 	{"nodes", []string{"nodes", "engine", "api", "transport"}, "a server needs no client, and nothing imports a command"},
 	{"client", []string{"client", "api", "transport"}, "a client sees the service through the wire only"},
 	{".", []string{".", "client", "api", "transport"}, "the root package is client plus QUIC and no more"},
+	{"examples", []string{"."}, "examples show what users write, and they import the root package"},
 	{"cmd", nil, ""},
 	{"e2e", nil, ""},
 }

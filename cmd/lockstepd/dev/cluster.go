@@ -79,6 +79,19 @@ func Run(ctx context.Context, hurry <-chan struct{}, cfg Config, deps Deps) erro
 	return c.run(ctx, hurry)
 }
 
+// Prepare writes at the first start what later starts read, and starts nothing.
+// n is the number of nodes, as in Config.
+func Prepare(data string, n int) (Layout, *Plan, error) {
+	layout := Layout{Root: data}
+	lock, err := layout.claim()
+	if err != nil {
+		return layout, nil, err
+	}
+	defer lock.Close()
+	plan, err := prepare(layout, Config{Data: data, Nodes: n}, Deps{Certify: Certify})
+	return layout, plan, err
+}
+
 // prepare writes at the first start what later starts read.
 func prepare(layout Layout, cfg Config, deps Deps) (*Plan, error) {
 	if cfg.Nodes < 0 || cfg.Nodes > MaxNodes {

@@ -209,3 +209,12 @@ func (l *Loaded) Origin(key string) string {
 	}
 	return "default"
 }
+
+// FlagNames lists the names of all flags.
+func FlagNames() []string {
+	names := make([]string, len(options))
+	for i, o := range options {
+		names[i] = o.flag()
+	}
+	return names
+}

@@ -22,7 +22,7 @@ const (
 	MaxStopTimeout = 5 * time.Minute
 )
 
-var name = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+var name = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,58}$`)
 
 // Validate lists everything that is wrong with the settings, each as a *Problem.
 func (l *Loaded) Validate() error {
@@ -58,8 +58,8 @@ func (c *checker) check(key string, fine bool, format string, args ...any) {
 func (c *checker) names() {
 	l := c.loaded
 	c.check("node", l.Node != "", "is missing: give this node an id such as n1")
-	c.check("node", l.Node == "" || name.MatchString(l.Node), "%q is no id: small letters, digits and dashes, at most 63", l.Node)
-	c.check("cluster", name.MatchString(l.Cluster), "%q is no name: small letters, digits and dashes, at most 63", l.Cluster)
+	c.check("node", l.Node == "" || name.MatchString(l.Node), "%q is no id: small letters, digits and dashes, at most 59", l.Node)
+	c.check("cluster", name.MatchString(l.Cluster), "%q is no name: small letters, digits and dashes, at most 59", l.Cluster)
 }
 
 func (c *checker) addresses() {
@@ -81,7 +81,7 @@ func (c *checker) addresses() {
 	c.check("members", len(l.Members) <= MaxMembers, "%d members are more than %d", len(l.Members), MaxMembers)
 	at := map[string]string{}
 	for node, address := range l.Members {
-		c.check("members", name.MatchString(node), "%q is no id: small letters, digits and dashes, at most 63", node)
+		c.check("members", name.MatchString(node), "%q is no id: small letters, digits and dashes, at most 59", node)
 		c.address("members", address)
 		if other, twice := at[address]; twice {
 			c.check("members", false, "%s and %s have the same address %s", min(node, other), max(node, other), address)
