@@ -77,5 +77,5 @@ func free(directory string) (uint64, error) {
 	if err := unix.Statfs(directory, &s); err != nil {
 		return 0, err
 	}
-	return uint64(s.Bavail) * uint64(s.Bsize), nil
+	return uint64(s.Bavail) * uint64(s.Bsize), nil //nolint:unconvert // signed on some systems
 }

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/jonboulle/clockwork"
 	"github.com/stretchr/testify/require"
 
 	lockstepv1 "lockstep/api/lockstep/v1"
@@ -18,6 +19,9 @@ import (
 	"lockstep/transport/clocks/system"
 	"lockstep/transport/simnet"
 )
+
+// mono tells virtual time within a test.
+var mono = clockwork.NewRealClock()
 
 // world is a network with managers on it, in virtual time.
 type world struct {
@@ -88,7 +92,7 @@ func (w *world) acquaint() {
 
 // settle lets d pass.
 func (w *world) settle(d time.Duration) {
-	<-time.After(d)
+	<-mono.After(d)
 	synctest.Wait()
 }
 
@@ -326,36 +330,66 @@ func TestStreamsThatAreRefused(t *testing.T) {
 		"client":                 {user, transport.PurposeOps, client(), nil, 0, ""},
 		"client of this cluster": {user, transport.PurposeOps, client(), func(h *lockstepv1.Hello) { h.Cluster, h.Lineage = "c1", 1 }, 0, ""},
 		"node as a client":       {node, transport.PurposeOps, client(), nil, 0, ""},
-		"client certificate claiming to be a node": {user, transport.PurposeRaft, good(), nil,
-			lockstepv1.Code_CODE_NOT_PERMITTED, `"operator" names no node`},
-		"client certificate claiming to relay": {user, transport.PurposeOps, good(), func(h *lockstepv1.Hello) { h.Kind = lockstepv1.Hello_KIND_RELAY },
-			lockstepv1.Code_CODE_NOT_PERMITTED, "only nodes may send"},
-		"node claiming to be another": {node, transport.PurposeRaft, good(), func(h *lockstepv1.Hello) { h.FromNode = "y" },
-			lockstepv1.Code_CODE_NOT_PERMITTED, `names node x, the Hello node "y"`},
-		"meant for another node": {node, transport.PurposeRaft, good(), func(h *lockstepv1.Hello) { h.ToNode = "b" },
-			lockstepv1.Code_CODE_INVALID, "this is node a"},
-		"older version": {node, transport.PurposeRaft, good(), func(h *lockstepv1.Hello) { h.Version = 0 },
-			lockstepv1.Code_CODE_VERSION, "upgrade"},
-		"newer version": {user, transport.PurposeOps, client(), func(h *lockstepv1.Hello) { h.Version = 2 },
-			lockstepv1.Code_CODE_VERSION, "not 2"},
-		"node of another cluster": {node, transport.PurposeRaft, good(), func(h *lockstepv1.Hello) { h.Cluster = "c2" },
-			lockstepv1.Code_CODE_WRONG_CLUSTER, `"c1", not "c2"`},
-		"node without a cluster": {node, transport.PurposeRaft, good(), func(h *lockstepv1.Hello) { h.Cluster = "" },
-			lockstepv1.Code_CODE_WRONG_CLUSTER, ""},
-		"client of another cluster": {user, transport.PurposeOps, client(), func(h *lockstepv1.Hello) { h.Cluster = "c2" },
-			lockstepv1.Code_CODE_WRONG_CLUSTER, "check the endpoints"},
-		"node of another lineage": {node, transport.PurposeRaft, good(), func(h *lockstepv1.Hello) { h.Lineage = 9 },
-			lockstepv1.Code_CODE_WRONG_LINEAGE, "lineage 1, not 9"},
-		"node without a lineage": {node, transport.PurposeRaft, good(), func(h *lockstepv1.Hello) { h.Lineage = 0 },
-			lockstepv1.Code_CODE_WRONG_LINEAGE, ""},
-		"client of another lineage": {user, transport.PurposeOps, client(), func(h *lockstepv1.Hello) { h.Lineage = 9 },
-			lockstepv1.Code_CODE_WRONG_LINEAGE, "open a new session"},
-		"no kind": {user, transport.PurposeOps, client(), func(h *lockstepv1.Hello) { h.Kind = 0 },
-			lockstepv1.Code_CODE_INVALID, "no kind"},
-		"unknown kind": {user, transport.PurposeOps, client(), func(h *lockstepv1.Hello) { h.Kind = 77 },
-			lockstepv1.Code_CODE_INVALID, "77"},
-		"purpose that is not served": {user, transport.PurposeWatch, client(), nil,
-			lockstepv1.Code_CODE_INVALID, "not served"},
+		"client certificate claiming to be a node": {
+			user, transport.PurposeRaft, good(), nil,
+			lockstepv1.Code_CODE_NOT_PERMITTED, `"operator" names no node`,
+		},
+		"client certificate claiming to relay": {
+			user, transport.PurposeOps, good(), func(h *lockstepv1.Hello) { h.Kind = lockstepv1.Hello_KIND_RELAY },
+			lockstepv1.Code_CODE_NOT_PERMITTED, "only nodes may send",
+		},
+		"node claiming to be another": {
+			node, transport.PurposeRaft, good(), func(h *lockstepv1.Hello) { h.FromNode = "y" },
+			lockstepv1.Code_CODE_NOT_PERMITTED, `names node x, the Hello node "y"`,
+		},
+		"meant for another node": {
+			node, transport.PurposeRaft, good(), func(h *lockstepv1.Hello) { h.ToNode = "b" },
+			lockstepv1.Code_CODE_INVALID, "this is node a",
+		},
+		"older version": {
+			node, transport.PurposeRaft, good(), func(h *lockstepv1.Hello) { h.Version = 0 },
+			lockstepv1.Code_CODE_VERSION, "upgrade",
+		},
+		"newer version": {
+			user, transport.PurposeOps, client(), func(h *lockstepv1.Hello) { h.Version = 2 },
+			lockstepv1.Code_CODE_VERSION, "not 2",
+		},
+		"node of another cluster": {
+			node, transport.PurposeRaft, good(), func(h *lockstepv1.Hello) { h.Cluster = "c2" },
+			lockstepv1.Code_CODE_WRONG_CLUSTER, `"c1", not "c2"`,
+		},
+		"node without a cluster": {
+			node, transport.PurposeRaft, good(), func(h *lockstepv1.Hello) { h.Cluster = "" },
+			lockstepv1.Code_CODE_WRONG_CLUSTER, "",
+		},
+		"client of another cluster": {
+			user, transport.PurposeOps, client(), func(h *lockstepv1.Hello) { h.Cluster = "c2" },
+			lockstepv1.Code_CODE_WRONG_CLUSTER, "check the endpoints",
+		},
+		"node of another lineage": {
+			node, transport.PurposeRaft, good(), func(h *lockstepv1.Hello) { h.Lineage = 9 },
+			lockstepv1.Code_CODE_WRONG_LINEAGE, "lineage 1, not 9",
+		},
+		"node without a lineage": {
+			node, transport.PurposeRaft, good(), func(h *lockstepv1.Hello) { h.Lineage = 0 },
+			lockstepv1.Code_CODE_WRONG_LINEAGE, "",
+		},
+		"client of another lineage": {
+			user, transport.PurposeOps, client(), func(h *lockstepv1.Hello) { h.Lineage = 9 },
+			lockstepv1.Code_CODE_WRONG_LINEAGE, "open a new session",
+		},
+		"no kind": {
+			user, transport.PurposeOps, client(), func(h *lockstepv1.Hello) { h.Kind = 0 },
+			lockstepv1.Code_CODE_INVALID, "no kind",
+		},
+		"unknown kind": {
+			user, transport.PurposeOps, client(), func(h *lockstepv1.Hello) { h.Kind = 77 },
+			lockstepv1.Code_CODE_INVALID, "77",
+		},
+		"purpose that is not served": {
+			user, transport.PurposeWatch, client(), nil,
+			lockstepv1.Code_CODE_INVALID, "not served",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
@@ -407,10 +441,10 @@ func TestBadHellos(t *testing.T) {
 		inWorld(t, func(t *testing.T, w *world) {
 			w.node("a")
 			conn := w.dialRaw("x", simnet.AsClient("u"), "a")
-			begun := time.Now()
+			begun := mono.Now()
 			_, _, err := greetRaw(t, conn, transport.PurposeOps, []byte{0, 0})
 			require.ErrorIs(t, err, transport.ErrReset)
-			require.Equal(t, DefaultConfig().HelloTimeout, time.Since(begun))
+			require.Equal(t, DefaultConfig().HelloTimeout, mono.Since(begun))
 		})
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/jonboulle/clockwork"
 	"github.com/stretchr/testify/require"
 
 	lockstepv1 "lockstep/api/lockstep/v1"
@@ -127,6 +128,9 @@ func (n *node) config() raftwire.Config {
 	return cfg
 }
 
+// mono tells virtual time within a test in virtual time.
+var mono = clockwork.NewRealClock()
+
 // clocksOf are the machine's clocks, virtual within a test.
 func clocksOf() clocks.Clocks { return system.Clocks() }
 
@@ -217,7 +221,7 @@ func (c *cluster) until(what string, condition func() bool) {
 }
 
 // pass lets virtual time pass.
-func pass(d time.Duration) { <-time.After(d) }
+func pass(d time.Duration) { <-mono.After(d) }
 
 // leader waits for a leader that a majority follows and that commits.
 func (c *cluster) leader() *node {

@@ -32,11 +32,11 @@ func BenchmarkCommit(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				begun := time.Now()
+				begun := mono.Now()
 				if _, _, err := leader.Propose(data).Wait(); err != nil {
 					b.Fatal(err)
 				}
-				took = append(took, time.Since(begun))
+				took = append(took, mono.Since(begun))
 			}
 			slices.Sort(took)
 			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-us")
@@ -69,7 +69,7 @@ func (idle) Restore(_, _ uint64, _ io.Reader) error { return nil }
 // startReal starts three nodes and returns the leader.
 func startReal(b *testing.B) *raftwire.Raft {
 	b.Helper()
-	validity := certs.Validity{Now: time.Now(), For: time.Hour}
+	validity := certs.Validity{Now: mono.Now(), For: time.Hour}
 	authority, err := certs.NewAuthority("c1", validity)
 	require.NoError(b, err)
 	pair, err := authority.Pair()
@@ -81,7 +81,7 @@ func startReal(b *testing.B) *raftwire.Raft {
 	for _, name := range []string{"n1", "n2", "n3"} {
 		own, err := authority.IssueNode(name, []string{"127.0.0.1"}, validity)
 		require.NoError(b, err)
-		credentials, err := certs.Load(pair.Cert, own, time.Now)
+		credentials, err := certs.Load(pair.Cert, own, mono.Now)
 		require.NoError(b, err)
 		network, err := quic.New(quic.DefaultConfig(), quic.Deps{
 			Sockets:     func(address string) (net.PacketConn, error) { return quic.UDP(address) },

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -220,7 +219,7 @@ func TestU4_ConflictWithASnapshotIsHealedByARestart(t *testing.T) {
 			require.Contains(t, reason, "the restart will delete them")
 			old.crash()
 			old.start()
-		case <-time.After(time.Minute):
+		case <-mono.After(time.Minute):
 			require.FailNow(t, "neither healed nor halted", "%+v", old.raft.Stats())
 		}
 		c.agreed(c.propose("after"))
@@ -278,7 +277,6 @@ type faultyStore struct {
 	*memstore.Store
 	fail  atomic.Pointer[error]
 	stall atomic.Pointer[chan struct{}]
-	once  sync.Once
 }
 
 func (s *faultyStore) StoreLog(e *raft.Log) error { return s.StoreLogs([]*raft.Log{e}) }
@@ -357,10 +355,10 @@ func TestU5_StalledDiskOfTheLeaderEndsItsReign(t *testing.T) {
 		victim := c.leader()
 		stall := make(chan struct{})
 		disks[victim].stall.Store(&stall)
-		begun := time.Now()
+		begun := mono.Now()
 		p := victim.raft.Propose([]byte("perhaps"))
 		require.Contains(t, <-victim.halted, "disk is stalled")
-		require.Equal(t, raftwire.DefaultConfig().WriteDeadline, time.Since(begun))
+		require.Equal(t, raftwire.DefaultConfig().WriteDeadline, mono.Since(begun))
 		// What the process's end would do: the write never returns.
 		c.net.Crash(victim.name)
 		disks[victim].stall.Store(nil)

@@ -45,9 +45,9 @@ func TestFollowersHearOfACommitSoon(t *testing.T) {
 		pass(time.Second)
 		_, index, err := leader.raft.Propose([]byte("x")).Wait()
 		require.NoError(t, err)
-		begun := time.Now()
+		begun := mono.Now()
 		c.agreed(index)
-		require.Less(t, time.Since(begun), 100*time.Millisecond)
+		require.Less(t, mono.Since(begun), 100*time.Millisecond)
 	})
 }
 
@@ -56,11 +56,11 @@ func TestLeaderLoss(t *testing.T) {
 		for round := range 4 {
 			kept := c.propose(fmt.Sprintf("kept %d", round))
 			old := c.leader()
-			begun := time.Now()
+			begun := mono.Now()
 			old.crash()
 			c.leader()
-			t.Logf("a new leader commits after %v", time.Since(begun))
-			require.Less(t, time.Since(begun), 10*time.Second)
+			t.Logf("a new leader commits after %v", mono.Since(begun))
+			require.Less(t, mono.Since(begun), 10*time.Second)
 			last := c.propose(fmt.Sprintf("after %d", round))
 			old.start()
 			c.agreed(last)
