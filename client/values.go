@@ -60,8 +60,14 @@ func (p Position) Compare(q Position) int {
 	return cmp.Compare(p.N, q.N)
 }
 
-// String prints a position as index.n.
-func (p Position) String() string { return fmt.Sprintf("%d.%d", p.Index, p.N) }
+// String prints a position as index.n, and as a bare index when it is after all
+// events of the entry.
+func (p Position) String() string {
+	if p.N == ^uint32(0) {
+		return strconv.FormatUint(p.Index, 10)
+	}
+	return fmt.Sprintf("%d.%d", p.Index, p.N)
+}
 
 // ParsePosition is the inverse of String; a bare index means the whole entry.
 func ParsePosition(s string) (Position, error) {
