@@ -2,7 +2,6 @@ package engine
 
 import (
 	"encoding/binary"
-	"math/bits"
 	"time"
 )
 
@@ -62,7 +61,7 @@ func (r *reader) int() int64 {
 	return int64(v>>1) ^ -int64(v&1)
 }
 
-// uintBelow reads a number that is at most limit.
+// uintUpTo reads a number that is at most limit.
 func (r *reader) uintUpTo(limit uint64) uint64 {
 	v := r.uint()
 	if v > limit {
@@ -118,6 +117,3 @@ func (r *reader) position() Position { return Position{Index: r.uint(), N: r.uin
 func (r *reader) duration() time.Duration { return time.Duration(r.int()) }
 
 func (r *reader) logTime() LogTime { return LogTime(r.uintUpTo(uint64(MaxLogTime))) }
-
-// uintLen is how many bytes appendUint takes.
-func uintLen(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }

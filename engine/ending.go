@@ -2,7 +2,7 @@ package engine
 
 // endGracefully ends a session at its client's wish.
 func (e *Engine) endGracefully(s *session) Result {
-	if refusal := e.embargoed(s); refusal != nil {
+	if refusal := e.underEmbargo(s); refusal != nil {
 		return refusal
 	}
 	e.endSession(s, true /* ended by its client */)

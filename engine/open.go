@@ -70,7 +70,7 @@ func (e *Engine) takeOver(c *TakeOver) Result {
 	s = e.touchSession(s)
 	s.incarnation++
 	if !s.left {
-		s.embargoFrom = e.time
+		s.embargoed, s.embargoFrom = true, e.time
 	}
 	s.left = false
 	// The old answers are for a process that will not be listened to.
@@ -104,15 +104,15 @@ func (e *Engine) takenOverAnswer(s *session) Result {
 // embargo is the log time until which nothing may weaken what was granted to
 // earlier incarnations of the session; 0: there is no embargo.
 func (e *Engine) embargo(s *session) LogTime {
-	if s.embargoFrom == 0 {
+	if !s.embargoed {
 		return 0
 	}
 	return e.tenures.embargo(s)
 }
 
-// embargoed refuses a request that would weaken what was granted to an earlier
+// underEmbargo refuses a request that would weaken what was granted to an earlier
 // incarnation, while its process may still believe in it; else nil.
-func (e *Engine) embargoed(s *session) Result {
+func (e *Engine) underEmbargo(s *session) Result {
 	until := e.embargo(s)
 	if until <= e.time {
 		return nil

@@ -57,6 +57,7 @@ func decodeSession(r *reader) *session {
 	s.opened = r.position()
 	s.openedTime = r.logTime()
 	s.grantsChanged = r.position()
+	s.embargoed = r.bool()
 	s.embargoFrom = r.logTime()
 	for range r.count(5) {
 		s.takeOvers = append(s.takeOvers, takeOver{

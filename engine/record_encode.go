@@ -38,6 +38,7 @@ func appendSession(dst []byte, s *session) []byte {
 	dst = appendPosition(dst, s.opened)
 	dst = appendUint(dst, uint64(s.openedTime))
 	dst = appendPosition(dst, s.grantsChanged)
+	dst = appendBool(dst, s.embargoed)
 	dst = appendUint(dst, uint64(s.embargoFrom))
 	dst = appendUint(dst, uint64(len(s.takeOvers)))
 	for _, t := range s.takeOvers {

@@ -13,7 +13,7 @@ func (e *Engine) release(s *session, c *Release) Result {
 	}
 	// What this incarnation asked for itself, no earlier one believes in.
 	if l.holders[i].incarnation != s.incarnation {
-		if refusal := e.embargoed(s); refusal != nil {
+		if refusal := e.underEmbargo(s); refusal != nil {
 			return refusal
 		}
 	}

@@ -29,8 +29,9 @@ type session struct {
 	// grantsChanged is the position of the last change to the grants.
 	grantsChanged Position
 
-	// embargoFrom is the log time of the last take-over from a process that may
-	// still believe; 0: there was none.
+	// embargoed says that a process was taken over that may still have believed,
+	// embargoFrom is the log time at which the last one was.
+	embargoed   bool
 	embargoFrom LogTime
 	// takeOvers are the last ones, oldest first.
 	takeOvers []takeOver
