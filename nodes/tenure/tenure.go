@@ -121,3 +121,6 @@ func (t *Tenure) ping() {
 	default: // it will look anyway
 	}
 }
+
+// Answered takes a voter's answer to a question of this tenure's rounds.
+func (t *Tenure) Answered(node string, term, nonce uint64) { t.rounds.Answer(node, term, nonce) }
