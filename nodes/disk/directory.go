@@ -28,6 +28,7 @@ type Directory struct {
 	// raft-wal leaves it open, and locked.
 	meta      metadb.BoltMetaDB
 	wal       *wal.WAL
+	segments  *segments
 	snapshots *snapshotStore
 }
 
@@ -70,9 +71,10 @@ func (d *Directory) fill(cfg Config, logger *slog.Logger, vfs types.VFS) (err er
 		return err
 	}
 	logs := filepath.Join(cfg.Directory, logDir)
+	d.segments = &segments{VFS: vfs}
 	d.wal, err = wal.Open(logs,
 		wal.WithSegmentSize(cfg.SegmentSize),
-		wal.WithSegmentFiler(segment.NewFiler(logs, vfs)),
+		wal.WithSegmentFiler(segment.NewFiler(logs, d.segments)),
 		wal.WithMetaStore(&d.meta),
 		wal.WithLogger(raftwire.NewLogger(logger, clockwork.NewRealClock())))
 	if err != nil {
@@ -115,7 +117,8 @@ func (d *Directory) Identity() Identity { return d.identity }
 
 // Stores are what raftwire.Open takes.
 func (d *Directory) Stores() raftwire.Stores {
-	return raftwire.Stores{Log: d.wal, Stable: d.wal, Snapshots: d.snapshots}
+	l := &log{WAL: d.wal, segments: d.segments}
+	return raftwire.Stores{Log: l, Stable: l, Snapshots: d.snapshots}
 }
 
 // Free is how many bytes of the file system may still be written.

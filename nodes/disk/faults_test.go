@@ -76,11 +76,14 @@ func entry(index uint64) *raft.Log {
 // directory again without the fault, and looks for what had been acknowledged.
 func TestNothingAcknowledgedIsLost(t *testing.T) {
 	noSpace, broken := error(syscall.ENOSPC), error(syscall.EIO)
-	for name, fault := range map[string]func(v *faultyFiles){
-		"disk full while writing":    func(v *faultyFiles) { v.writeErr.Store(&noSpace) },
-		"disk full at a new segment": func(v *faultyFiles) { v.createErr.Store(&noSpace) },
-		"sync fails":                 func(v *faultyFiles) { v.syncErr.Store(&broken) },
-		"write fails":                func(v *faultyFiles) { v.writeErr.Store(&broken) },
+	for name, c := range map[string]struct {
+		fault func(v *faultyFiles)
+		words string
+	}{
+		"disk full while writing":    {func(v *faultyFiles) { v.writeErr.Store(&noSpace) }, "no space left on device"},
+		"disk full at a new segment": {func(v *faultyFiles) { v.createErr.Store(&noSpace) }, "next segment could not be made: 65536 bytes in "},
+		"sync fails":                 {func(v *faultyFiles) { v.syncErr.Store(&broken) }, "input/output error"},
+		"write fails":                {func(v *faultyFiles) { v.writeErr.Store(&broken) }, "input/output error"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := testConfig(t)
@@ -92,13 +95,13 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 				require.NoError(t, d.Stores().Log.StoreLog(entry(index)))
 				acknowledged = index
 			}
-			fault(vfs)
+			c.fault(vfs)
 			for err == nil && acknowledged < 1000 {
 				if err = d.Stores().Log.StoreLog(entry(acknowledged + 1)); err == nil {
 					acknowledged++
 				}
 			}
-			require.Error(t, err, "the fault must show")
+			require.ErrorContains(t, err, c.words)
 			require.NoError(t, d.Close())
 
 			d = mustOpen(t, cfg)

@@ -373,6 +373,24 @@ func TestU5_StalledDiskOfTheLeaderEndsItsReign(t *testing.T) {
 	})
 }
 
+func TestU9_StreamsThatAreGivenUpAreReset(t *testing.T) {
+	inBreakableCluster(t, func(t *testing.T, c *cluster, disks map[*node]*faultyStore) {
+		follower, leader := c.follower(), c.leader()
+		usual := follower.peers.Stats().Streams
+		stall := make(chan struct{})
+		disks[follower].stall.Store(&stall)
+		c.propose("x")
+		// Heartbeats are given up after CallTimeout, again and again.
+		pass(8 * time.Second)
+		require.True(t, leader.raft.Leading())
+		disks[follower].stall.Store(nil)
+		close(stall)
+		c.agreed(c.propose("y"))
+		pass(time.Second)
+		require.LessOrEqual(t, follower.peers.Stats().Streams, usual+2)
+	})
+}
+
 func TestU5_ShortStallIsSurvived(t *testing.T) {
 	inBreakableCluster(t, func(t *testing.T, c *cluster, disks map[*node]*faultyStore) {
 		follower := c.follower()
