@@ -47,7 +47,7 @@ func DefaultConfig(endpoints ...string) Config {
 		Connections:    1,
 		DialTimeout:    3 * time.Second,
 		RequestTimeout: 10 * time.Second,
-		SilenceTimeout: 1500 * time.Millisecond,
+		SilenceTimeout: 2500 * time.Millisecond,
 		BackoffMin:     20 * time.Millisecond,
 		BackoffMax:     2 * time.Second,
 	}

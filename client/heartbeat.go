@@ -163,6 +163,11 @@ func (c *conn) replied(reply *lockstepv1.HeartbeatReply) {
 		return
 	}
 	if p := reply.GetProblem(); p != nil {
+		if p.GetCode() == lockstepv1.Code_CODE_NOT_BOUND {
+			for _, s := range b.sessions { // it does not say which
+				l.rebind(s, c)
+			}
+		}
 		l.beatAgain(c, p, b.sessions...)
 		return
 	}

@@ -51,4 +51,7 @@ const (
 	// cancelPatience is how long an acquire whose context ended waits for the answer
 	// to its withdrawal before it returns with an unknown outcome.
 	cancelPatience = time.Second
+	// statusPatience is how long a single node may take to tell about itself; it
+	// asks a quorum meanwhile.
+	statusPatience = 5 * time.Second
 )

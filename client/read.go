@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"time"
 
 	lockstepv1 "lockstep/api/lockstep/v1"
 )
@@ -210,7 +209,7 @@ func (c *Client) Status(ctx context.Context, endpoint string) (Status, error) {
 		return Status{}, ofOperation("status", "", err)
 	}
 	defer n.close(errors.New("asked and answered"))
-	ctx, cancel := c.withTimeout(ctx, max(c.cfg.SilenceTimeout, time.Second))
+	ctx, cancel := c.withTimeout(ctx, statusPatience)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { n.close(context.Cause(ctx)) })
 	defer stop()
