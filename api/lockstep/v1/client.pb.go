@@ -13,9 +13,9 @@
 //
 // and between nodes (see node.proto):
 //
-//   raft       RaftRequest and RaftReply
+//   raft       requests and replies of Raft, in a form of their own (nodes/raftwire)
 //   heartbeat  PeerRequest and PeerReply, where Hello.kind is KIND_PEER
-//   bulk       SnapshotHeader, then the snapshot's bytes; RaftReply back
+//   bulk       a snapshot: its head, its bytes, an empty frame; a reply back
 //
 // The first frame each way, on every stream, is Hello from the opener and
 // Welcome from the other; the opener need not wait for the Welcome.
