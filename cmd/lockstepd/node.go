@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -58,7 +59,9 @@ func runNode(ctx context.Context, s *settings.Settings, logger *slog.Logger, std
 	cfg.Lineage = directory.Identity().Lineage
 	node, err := nodes.New(cfg, nodes.Deps{
 		Network: network, Stores: directory.Stores(), Clocks: clocks, Rand: seeded(), Logger: logger,
-		Halt: func(reason string) { halt(stderr, s.Node, reason) },
+		Halt: func(reason string) {
+			halt(stderr, s.Node, reason, haltCode(reason, free(directory), s.Disk.SegmentSize))
+		},
 	})
 	if err != nil {
 		return errors.Join(&codedError{exits.Config, err}, network.Close(), directory.Close())
@@ -148,18 +151,28 @@ func (p *ports) Close() {
 }
 
 // halt ends the process at once: going on would break a promise.
-func halt(stderr io.Writer, node, reason string) {
-	code := haltCode(reason)
+func halt(stderr io.Writer, node, reason string, code exits.Code) {
 	fmt.Fprintf(stderr, "lockstepd: %s has halted: %s\nlockstepd: %s\n", node, reason, advice(code))
 	os.Exit(int(code))
 }
 
-// haltCode tells the disk's fault from everything else.
-func haltCode(reason string) exits.Code {
+// free is how much room the node's disk has left.
+func free(d *disk.Directory) settings.Bytes {
+	bytes, err := d.Free()
+	if err != nil {
+		return settings.Bytes(math.MaxUint64) // nothing to conclude from
+	}
+	return settings.Bytes(bytes)
+}
+
+// haltCode tells the disk's fault from everything else. The log takes a whole
+// segment's room at once, and what it says when there is none does not name the
+// reason: so the room that is left decides.
+func haltCode(reason string, free, segment settings.Bytes) exits.Code {
 	switch {
-	case strings.Contains(reason, syscall.ENOSPC.Error()), strings.Contains(reason, syscall.EDQUOT.Error()):
+	case strings.Contains(reason, syscall.ENOSPC.Error()), strings.Contains(reason, syscall.EDQUOT.Error()), free < segment:
 		return exits.DiskFull
-	case strings.Contains(reason, " store: "):
+	case strings.Contains(reason, " store"), strings.Contains(reason, "disk"):
 		return exits.Disk
 	default:
 		return exits.Halted
