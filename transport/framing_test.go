@@ -373,7 +373,7 @@ func TestFrameWriter_KeepsEachGoroutinesOrder(t *testing.T) {
 	frames := transport.NewFrameReader(pr, limit)
 	for {
 		p, err := frames.Read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		require.NoError(t, err)

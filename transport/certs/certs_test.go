@@ -36,46 +36,46 @@ type cluster struct {
 	ca        certs.Pair
 }
 
-func newCluster(t testing.TB) cluster {
-	t.Helper()
+func newCluster(tb testing.TB) cluster {
+	tb.Helper()
 	authority, err := certs.NewAuthority("test", year)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	ca, err := authority.Pair()
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return cluster{authority, ca}
 }
 
-func (c cluster) node(t testing.TB, id string) *certs.Credentials {
-	t.Helper()
+func (c cluster) node(tb testing.TB, id string) *certs.Credentials {
+	tb.Helper()
 	pair, err := c.authority.IssueNode(id, []string{"127.0.0.1", "localhost"}, year)
-	require.NoError(t, err)
-	return c.load(t, pair)
+	require.NoError(tb, err)
+	return c.load(tb, pair)
 }
 
-func (c cluster) client(t testing.TB, principal string) *certs.Credentials {
-	t.Helper()
+func (c cluster) client(tb testing.TB, principal string) *certs.Credentials {
+	tb.Helper()
 	pair, err := c.authority.IssueClient(principal, year)
-	require.NoError(t, err)
-	return c.load(t, pair)
+	require.NoError(tb, err)
+	return c.load(tb, pair)
 }
 
-func (c cluster) load(t testing.TB, pair certs.Pair) *certs.Credentials {
-	t.Helper()
+func (c cluster) load(tb testing.TB, pair certs.Pair) *certs.Credentials {
+	tb.Helper()
 	credentials, err := certs.Load(c.ca.Cert, pair, wall)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return credentials
 }
 
 // handshake runs TLS between two parties and returns what each side says.
-func handshake(t testing.TB, server, client *tls.Config) (serverErr, clientErr error) {
-	t.Helper()
+func handshake(tb testing.TB, server, client *tls.Config) (serverErr, clientErr error) {
+	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	defer listener.Close()
 	there, err := net.Dial("tcp", listener.Addr().String())
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	here, err := listener.Accept()
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	defer here.Close()
 	defer there.Close()
 	done := make(chan error, 1)

@@ -80,12 +80,12 @@ type authority struct {
 	cert []byte
 }
 
-func newAuthority(t testing.TB) authority {
-	t.Helper()
+func newAuthority(tb testing.TB) authority {
+	tb.Helper()
 	a, err := certs.NewAuthority("test", validity(time.Hour))
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	pair, err := a.Pair()
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return authority{a, pair.Cert}
 }
 
@@ -93,35 +93,35 @@ func validity(d time.Duration) certs.Validity {
 	return certs.Validity{Now: clockwork.NewRealClock().Now(), For: d}
 }
 
-func (a authority) node(t testing.TB, id string) *certs.Credentials {
-	t.Helper()
+func (a authority) node(tb testing.TB, id string) *certs.Credentials {
+	tb.Helper()
 	pair, err := a.IssueNode(id, nil, validity(time.Hour))
-	require.NoError(t, err)
-	return a.load(t, pair)
+	require.NoError(tb, err)
+	return a.load(tb, pair)
 }
 
-func (a authority) client(t testing.TB, principal string) *certs.Credentials {
-	t.Helper()
+func (a authority) client(tb testing.TB, principal string) *certs.Credentials {
+	tb.Helper()
 	pair, err := a.IssueClient(principal, validity(time.Hour))
-	require.NoError(t, err)
-	return a.load(t, pair)
+	require.NoError(tb, err)
+	return a.load(tb, pair)
 }
 
-func (a authority) load(t testing.TB, pair certs.Pair) *certs.Credentials {
-	t.Helper()
+func (a authority) load(tb testing.TB, pair certs.Pair) *certs.Credentials {
+	tb.Helper()
 	credentials, err := certs.Load(a.cert, pair, clockwork.NewRealClock().Now)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return credentials
 }
 
-func newNetwork(t testing.TB, cfg quic.Config, sockets quic.Sockets, credentials *certs.Credentials) *quic.Network {
-	t.Helper()
+func newNetwork(tb testing.TB, cfg quic.Config, sockets quic.Sockets, credentials *certs.Credentials) *quic.Network {
+	tb.Helper()
 	n, err := quic.New(cfg, quic.Deps{
 		Sockets:     sockets,
 		Credentials: func() *certs.Credentials { return credentials },
 		Logger:      slog.New(slog.DiscardHandler),
 	})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, n.Close()) })
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, n.Close()) })
 	return n
 }

@@ -291,8 +291,10 @@ func testThousandsOfStreams(t *testing.T, factory Factory) {
 		require.NoError(t, err)
 		streams[i] = s
 	}
-	for i, s := range streams {
+	for _, s := range streams {
 		require.NoError(t, s.CloseWrite())
+	}
+	for i, s := range streams {
 		got, err := io.ReadAll(s)
 		require.NoError(t, err)
 		require.Equal(t, binary.BigEndian.AppendUint32(nil, uint32(i)), got)
