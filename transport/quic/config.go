@@ -82,10 +82,10 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// quic is the configuration of quic-go. On loopback the largest packet that
-// quic-go sends always fits, so it is not looked for.
-func (c Config) quic(loopback bool) *quicgo.Config {
-	cfg := &quicgo.Config{
+// quic is the configuration of quic-go. Packet sizes are left to its discovery:
+// starting with the largest one on loopback changed neither latency nor cost.
+func (c Config) quic() *quicgo.Config {
+	return &quicgo.Config{
 		HandshakeIdleTimeout:           c.HandshakeTimeout,
 		MaxIdleTimeout:                 c.IdleTimeout,
 		KeepAlivePeriod:                c.KeepAlive,
@@ -96,12 +96,4 @@ func (c Config) quic(loopback bool) *quicgo.Config {
 		MaxIncomingStreams:             int64(c.MaxStreams),
 		MaxIncomingUniStreams:          1, // the greeting
 	}
-	if loopback {
-		cfg.InitialPacketSize = loopbackPacketSize
-		cfg.DisablePathMTUDiscovery = true
-	}
-	return cfg
 }
-
-// loopbackPacketSize is the largest packet of quic-go, in bytes.
-const loopbackPacketSize = 1452

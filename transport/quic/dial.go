@@ -52,7 +52,7 @@ func (n *Network) Dial(ctx context.Context, address string) (transport.Conn, err
 func (n *Network) dialOne(ctx context.Context, from *socket, to *net.UDPAddr) (*conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, n.cfg.HandshakeTimeout, errHandshakeTimeout)
 	defer cancel()
-	quicConn, err := from.quic.Dial(ctx, to, n.deps.Credentials().ClientTLS(Protocol), n.cfg.quic(isLoopback(to)))
+	quicConn, err := from.quic.Dial(ctx, to, n.deps.Credentials().ClientTLS(Protocol), n.cfg.quic())
 	if err != nil {
 		return nil, err
 	}

@@ -190,17 +190,8 @@ func (n *Network) serverTLS() *tls.Config {
 }
 
 func (n *Network) serverConfig() *quicgo.Config {
-	cfg := n.cfg.quic(false /* loopback */)
-	local := n.cfg.quic(true /* loopback */)
-	for _, c := range []*quicgo.Config{cfg, local} {
-		c.MaxIncomingUniStreams = -1 // only the accepting side greets
-	}
-	cfg.GetConfigForClient = func(info *quicgo.ClientInfo) (*quicgo.Config, error) {
-		if isLoopback(info.RemoteAddr) {
-			return local, nil
-		}
-		return cfg, nil
-	}
+	cfg := n.cfg.quic()
+	cfg.MaxIncomingUniStreams = -1 // only the accepting side greets
 	return cfg
 }
 
@@ -232,9 +223,4 @@ func splitAddress(address string) (host string, port uint16, err error) {
 		return "", 0, fmt.Errorf("%w: %q: the port must be a number up to 65535", transport.ErrAddress, address)
 	}
 	return host, uint16(number), nil
-}
-
-func isLoopback(address net.Addr) bool {
-	udp, ok := address.(*net.UDPAddr)
-	return ok && udp.IP.IsLoopback()
 }
