@@ -1,7 +1,6 @@
 package lockstep
 
 import (
-	"crypto/tls"
 	"log/slog"
 	"time"
 )
@@ -25,7 +24,7 @@ const DefaultDataDir = "./data"
 type Option func(*options)
 
 type options struct {
-	tlsConfig         *tls.Config
+	pem               *pemBytes
 	ca, cert, key     string
 	dataDir           string
 	cluster, agent    string
@@ -35,8 +34,13 @@ type options struct {
 	logger            *slog.Logger
 }
 
-// WithTLSConfig gives certificates and authorities directly.
-func WithTLSConfig(cfg *tls.Config) Option { return func(o *options) { o.tlsConfig = cfg } }
+type pemBytes struct{ ca, cert, key []byte }
+
+// WithTLS gives the certificate of the cluster's authority and this client's
+// certificate and key, PEM encoded.
+func WithTLS(ca, cert, key []byte) Option {
+	return func(o *options) { o.pem = &pemBytes{ca, cert, key} }
+}
 
 // WithTLSFiles names the PEM files of the cluster's authority and of this
 // client's certificate and key.

@@ -28,6 +28,8 @@ type Client struct {
 	stop context.CancelCauseFunc
 	// running counts the client's goroutines that Close waits for.
 	running sync.WaitGroup
+	// closing makes Deps.Closed be called once.
+	closing sync.Once
 
 	mu      sync.Mutex
 	cluster string
@@ -99,6 +101,9 @@ func (c *Client) Close() error {
 		}
 	}
 	c.running.Wait()
+	if c.deps.Closed != nil {
+		c.closing.Do(c.deps.Closed)
+	}
 	return nil
 }
 

@@ -97,6 +97,9 @@ type Deps struct {
 	Rand *rand.Rand
 	// Logger takes what an operator may want to know; nil: nothing is logged.
 	Logger *slog.Logger
+	// Closed is called once, when the client has been closed and uses none of the
+	// others any more; nil: nobody wants to know.
+	Closed func()
 }
 
 func (d Deps) validate() error {
