@@ -107,7 +107,9 @@ func (o WaitOutcome) String() string {
 }
 
 // String prints an answer; so do its namesakes.
-func (a *OfficeTaken) String() string { return fmt.Sprintf("office taken at %v", time.Duration(a.Time)) }
+func (a *OfficeTaken) String() string {
+	return fmt.Sprintf("office taken at %v", time.Duration(a.Time))
+}
 
 func (a *Opened) String() string {
 	return fmt.Sprintf("opened session=%d incarnation=%d ttl=%v grace=%v", a.Session, a.Incarnation, a.TTL, a.Grace)
