@@ -175,7 +175,9 @@ func (s *Session) grantedLocked(a *acquire, g *lockstepv1.Grant, at Position, fr
 	}
 	if !h.capped {
 		h.holdKnown = true
-	} else if !h.holdKnown && remaining > 0 {
+	} else if remaining > 0 && (!h.holdKnown || len(h.handles) == 0) {
+		// For a grant at once the first sending counts, also where the state told of
+		// it before the answer's retry did.
 		h.hold, h.holdKnown = belief.Since(from, belief.HoldLength(remaining)), true
 	}
 	a.deliverLocked(h)

@@ -3,10 +3,22 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	lockstepv1 "lockstep/api/lockstep/v1"
 )
+
+// errEnded is the cause where the application ended the session itself.
+var errEnded = fmt.Errorf("the session was ended by its application: %w", ErrClosed)
+
+// overLocked is the end of a session that the service tells of.
+func (s *Session) overLocked() *Error {
+	if s.resigned {
+		return &Error{Op: "session", Err: ErrSessionExpired, Cause: errEnded}
+	}
+	return &Error{Op: "session", Err: ErrSessionExpired, Detail: "the service has ended it; open a new session"}
+}
 
 // farewell is the end of a session by its client: with all it holds, or leaving
 // that to a process that takes it over.
@@ -69,7 +81,7 @@ func (f *farewell) say(ctx context.Context) error {
 
 // tolerate turns the news that the session was over into success.
 func (f *farewell) tolerate(why error) error {
-	if errors.Is(why, ErrSessionExpired) && !errors.Is(why, ErrClosed) {
+	if errors.Is(why, errEnded) || errors.Is(why, ErrSessionExpired) && !errors.Is(why, ErrClosed) {
 		return nil
 	}
 	return ofSession(f.op, "", why)
@@ -93,7 +105,7 @@ func (f *farewell) answered(_ *call, answer *lockstepv1.NodeFrame, err error) {
 	case err != nil:
 		f.tell(f.tolerate(err))
 	case answer.GetDone() != nil:
-		s.over(&Error{Op: "session", Err: ErrSessionExpired, Cause: ErrClosed})
+		s.over(&Error{Op: "session", Err: ErrSessionExpired, Cause: errEnded})
 		f.tell(nil)
 	case r.GetReason() == lockstepv1.Reason_REASON_EMBARGOED:
 		again := &farewell{s: s, op: f.op, done: f.done}

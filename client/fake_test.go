@@ -88,7 +88,7 @@ type fakeStream struct {
 func newService(t *testing.T, nodes ...string) *service {
 	t.Helper()
 	s := &service{
-		ctx: t.Context(),
+		ctx:      t.Context(),
 		net:      simnet.New(realClocks(), simnet.DefaultConfig()),
 		lineage:  7,
 		sessions: make(map[uint64]*fakeSession), locks: make(map[string]*fakeLock), executed: make(map[[2]uint64]int),
@@ -143,6 +143,8 @@ func (s *service) serve(node string, stream transport.Stream, bound map[uint64]b
 	out := &fakeStream{s: s, out: transport.NewFrameWriter(stream, 1<<24), bound: bound}
 	defer out.out.Fail(transport.ErrClosed)
 	if !out.welcome(node, hello) {
+		_ = out.out.Close(s.ctx)
+		_ = stream.CloseWrite()
 		return
 	}
 	for {
@@ -405,7 +407,9 @@ func (o *fakeStream) sequenced(h *lockstepv1.RequestHeader, do func(*fakeSession
 	return clone(a)
 }
 
-func clone(f *lockstepv1.NodeFrame) *lockstepv1.NodeFrame { return &lockstepv1.NodeFrame{Body: f.GetBody()} }
+func clone(f *lockstepv1.NodeFrame) *lockstepv1.NodeFrame {
+	return &lockstepv1.NodeFrame{Body: f.GetBody()}
+}
 
 func (s *service) lock(path string) *fakeLock {
 	l := s.locks[path]
@@ -746,7 +750,10 @@ func (s *service) connect(t *testing.T, host string, change ...func(*Config)) *p
 		Rand: rand.New(rand.NewPCG(1, uint64(len(host)))), Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() {
+		c.Close()
+		pass(2 * time.Second) // until the last node has heard of it
+	})
 	p.Client = c
 	return p
 }

@@ -195,7 +195,10 @@ func (c *conn) judged(s *Session, from belief.Reading, r *lockstepv1.HeartbeatRe
 		l.mu.Unlock()
 		s.acknowledged(from, r)
 	case lockstepv1.HeartbeatResult_VERDICT_GONE:
-		s.over(&Error{Op: "session", Err: ErrSessionExpired, Detail: "the service has ended it; open a new session"})
+		s.mu.Lock()
+		why := s.overLocked()
+		s.mu.Unlock()
+		s.over(why)
 	case lockstepv1.HeartbeatResult_VERDICT_SUPERSEDED:
 		s.over(&Error{Op: "session", Err: ErrSuperseded})
 	case lockstepv1.HeartbeatResult_VERDICT_NOT_BOUND:

@@ -136,7 +136,7 @@ func (s *Session) eventLocked(e *lockstepv1.Event, at Position) (over *Error) {
 		}
 	case lockstepv1.EventKind_EVENT_KIND_SESSION_EXPIRED, lockstepv1.EventKind_EVENT_KIND_SESSION_ENDED,
 		lockstepv1.EventKind_EVENT_KIND_SESSION_GONE:
-		return &Error{Op: "session", Err: ErrSessionExpired, Detail: "the service has ended it; open a new session"}
+		return s.overLocked()
 	case lockstepv1.EventKind_EVENT_KIND_SESSION_JEOPARDY, lockstepv1.EventKind_EVENT_KIND_SESSION_ALIVE:
 		// What the log thinks of the session's silence; belief goes by its own rules.
 	case lockstepv1.EventKind_EVENT_KIND_SESSION_OPENED, lockstepv1.EventKind_EVENT_KIND_SESSION_LEFT,
@@ -213,7 +213,7 @@ func (s *Session) applyState(state *lockstepv1.SessionState, asked belief.Readin
 	case info.GetIncarnation() > s.incarnation:
 		return &Error{Op: "session", Err: ErrSuperseded}
 	case info.GetState() == lockstepv1.SessionStateKind_SESSION_STATE_KIND_EXPIRED:
-		return &Error{Op: "session", Err: ErrSessionExpired, Detail: "the service has ended it; open a new session"}
+		return s.overLocked()
 	}
 	at := position(state.GetPosition())
 	if at.Compare(s.seen) >= 0 {
