@@ -93,7 +93,12 @@ func (r *reader) bool() bool {
 
 // count reads the number of elements that follow, each at least size bytes long.
 func (r *reader) count(size int) int {
-	return int(r.uintUpTo(uint64(len(r.data) / size)))
+	n := r.uint()
+	if n > uint64(len(r.data)/size) { // of what is left behind the number
+		r.fail()
+		return 0
+	}
+	return int(n)
 }
 
 func (r *reader) string() string {
