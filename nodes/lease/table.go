@@ -52,8 +52,10 @@ type lease struct {
 	// counted is up to when its silence has been recorded or a heartbeat was
 	// acknowledged.
 	counted Instant
-	// silent is set from the proposal of Silent until Alive is applied.
-	silent bool
+	// silent is set from the proposal of Silent until an Alive is applied that was
+	// proposed after it; silences counts these proposals.
+	silent   bool
+	silences uint64
 	// doomed is set before ExpireSession is proposed.
 	doomed bool
 	// wake is when the row is looked at next; it may be too early, never too late.
@@ -90,12 +92,24 @@ func New(now Instant, seeds []Seed) *Table {
 	return t
 }
 
-// Opened gives a session that was opened or taken over at now its full TTL.
+// Opened gives a session that was opened at now its full TTL.
 func (t *Table) Opened(id engine.SessionID, ttl time.Duration, now Instant) {
 	if old := t.rows[id]; old != nil {
 		t.remove(old)
 	}
 	t.add(&lease{id: id, ttl: ttl, deadline: now + ttl, counted: now})
+}
+
+// TakenOver gives a session that was taken over at now its full TTL. What was
+// proposed about it before stands: it may be in the log behind the take-over.
+func (t *Table) TakenOver(id engine.SessionID, ttl time.Duration, now Instant) {
+	row := t.rows[id]
+	if row == nil {
+		t.Opened(id, ttl, now)
+		return
+	}
+	row.ttl = ttl
+	row.heard(now)
 }
 
 // Gone forgets a session that has expired or ended.
@@ -131,15 +145,28 @@ func (t *Table) Acknowledge(id engine.SessionID, receipt Instant) Verdict {
 	return verdict
 }
 
-// Alive says that Alive was applied, which a heartbeat that arrived at receipt
-// had asked for. If it returns Fine, that heartbeat may be acknowledged.
-func (t *Table) Alive(id engine.SessionID, receipt Instant) Verdict {
+// Silences is how often silence of a session has been proposed, to be taken when
+// Alive is proposed.
+func (t *Table) Silences(id engine.SessionID) uint64 {
+	if row := t.rows[id]; row != nil {
+		return row.silences
+	}
+	return 0
+}
+
+// Alive says that an Alive was applied which a heartbeat that arrived at receipt
+// had asked for, and which was proposed when Silences was this. If it returns
+// Fine, that heartbeat may be acknowledged. Otherwise the log may record silence
+// behind that Alive: a later tenure would count it against the session.
+func (t *Table) Alive(id engine.SessionID, silences uint64, receipt Instant) Verdict {
 	row := t.rows[id]
 	switch {
 	case row == nil:
 		return Unknown
 	case row.doomed:
 		return Doomed
+	case row.silences != silences:
+		return NeedsAlive
 	}
 	row.silent = false
 	row.heard(receipt)
@@ -169,6 +196,7 @@ func (t *Table) Advance(now Instant) []Decision {
 		case now-row.counted >= row.step():
 			decisions = append(decisions, Decision{Session: row.id, Observed: now - row.counted})
 			row.counted, row.silent = now, true
+			row.silences++
 		}
 		t.reschedule(row)
 	}

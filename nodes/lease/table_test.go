@@ -41,8 +41,30 @@ func TestHeartbeatConfirmedAfterSilenceWasProposedNeedsAlive(t *testing.T) {
 	require.Equal(t, lease.Fine, table.Arrived(1))
 	require.Len(t, table.Advance(ttl/4), 1)
 	assert.Equal(t, lease.NeedsAlive, table.Acknowledge(1, time.Second), "the round ended after Silent was proposed")
-	assert.Equal(t, lease.Fine, table.Alive(1, 3*time.Second))
+	assert.Equal(t, lease.Fine, table.Alive(1, table.Silences(1), 3*time.Second))
 	assert.Equal(t, lease.Fine, table.Acknowledge(1, 4*time.Second))
+}
+
+func TestAliveDoesNotCoverSilenceProposedAfterIt(t *testing.T) {
+	table := lease.New(0, nil)
+	table.Opened(1, ttl, 0)
+	require.Len(t, table.Advance(ttl/4), 1)
+	proposed := table.Silences(1)
+	require.Len(t, table.Advance(ttl/2), 1, "before Alive is applied")
+	assert.Equal(t, lease.NeedsAlive, table.Alive(1, proposed, ttl/2-1), "the log has Alive, then Silent")
+	assert.Equal(t, lease.NeedsAlive, table.Acknowledge(1, ttl/2))
+	assert.Equal(t, lease.Fine, table.Alive(1, table.Silences(1), ttl/2))
+}
+
+func TestTakeOverDoesNotUndoWhatWasDecidedBefore(t *testing.T) {
+	table := lease.New(0, nil)
+	table.Opened(1, ttl, 0)
+	require.Len(t, table.Advance(ttl/4), 1)
+	table.TakenOver(1, ttl, ttl/4)
+	assert.Equal(t, lease.NeedsAlive, table.Arrived(1), "Silent may stand behind the take-over in the log")
+	require.Len(t, expiries(table.Advance(ttl/4+ttl)), 1)
+	table.TakenOver(1, ttl, ttl/4+ttl)
+	assert.Equal(t, lease.Doomed, table.Arrived(1), "ExpireSession may stand behind the take-over in the log")
 }
 
 func TestNewTenureCountsRecordedSilence(t *testing.T) {
@@ -134,7 +156,7 @@ func TestProp_ExpiryIsNeitherEarlyNorLate(t *testing.T) {
 				require.Equal(t, lease.Fine, table.Acknowledge(id, now))
 				last[id], recorded[id] = now, 0
 			case lease.NeedsAlive:
-				require.Equal(t, lease.Fine, table.Alive(id, now))
+				require.Equal(t, lease.Fine, table.Alive(id, table.Silences(id), now))
 				last[id], recorded[id] = now, 0
 			case lease.Unknown:
 				require.NotContains(t, ttls, id)

@@ -3,6 +3,7 @@ package propose
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -104,15 +105,26 @@ func New(cfg Config, raft Raft, office Office, term uint64, now func() time.Time
 	return p
 }
 
-// Submit queues a command. done is told what became of it unless an error is
-// returned: ErrFull, or ErrOver after Close.
+// Submit queues a command of a client. done is told what became of it unless an
+// error is returned: ErrFull, or ErrOver after Close.
 func (p *Proposer) Submit(command engine.Command, done Completion) error {
+	return p.submit(command, done, p.cfg.Queue)
+}
+
+// SubmitOwn queues a command that no client asked for, behind what waits already
+// but however much that is: a flood of requests must not keep sessions from
+// expiring. There are at most a few such commands a session. The error is ErrOver.
+func (p *Proposer) SubmitOwn(command engine.Command, done Completion) error {
+	return p.submit(command, done, math.MaxInt)
+}
+
+func (p *Proposer) submit(command engine.Command, done Completion, limit int) error {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		return ErrOver
 	}
-	if len(p.queue) >= p.cfg.Queue {
+	if len(p.queue) >= limit {
 		p.mu.Unlock()
 		return ErrFull
 	}
@@ -241,11 +253,11 @@ func (p *Proposer) propose(batch []pending, buffer *[]engine.Command) *entry {
 	for _, w := range batch {
 		commands = append(commands, w.command)
 	}
-	data := engine.AppendBatch(nil, engine.Batch{Time: p.office.Now(), Commands: commands})
+	data := replica.AppendEntry(nil, p.term, engine.Batch{Time: p.office.Now(), Commands: commands})
 	if fit := p.fitting(data, len(batch)); fit < len(batch) {
 		p.giveBack(batch[fit:])
 		batch, commands = batch[:fit], commands[:fit]
-		data = engine.AppendBatch(data[:0], engine.Batch{Time: p.office.Now(), Commands: commands})
+		data = replica.AppendEntry(data[:0], p.term, engine.Batch{Time: p.office.Now(), Commands: commands})
 	}
 	clear(commands)
 	*buffer = commands

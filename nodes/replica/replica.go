@@ -70,12 +70,12 @@ func (r *Replica) Subscribe(s Sink) {
 
 // Apply implements raftwire.Machine. It returns *Applied.
 func (r *Replica) Apply(index, term uint64, data []byte) any {
-	batch, err := engine.DecodeBatch(data)
+	entry, err := DecodeEntry(index, term, data)
 	if err != nil {
 		r.halt(fmt.Sprintf("entry %d of term %d cannot be applied: %v (state digest %016x at index %d)",
 			index, term, err, r.Digest().Sum, r.Digest().Index))
 	}
-	applied := &Applied{Entry: engine.Entry{Index: index, Term: term, Batch: batch}}
+	applied := &Applied{Entry: entry}
 	r.mu.Lock()
 	applied.Outcome = r.engine.Apply(applied.Entry)
 	r.noteDigest(index)

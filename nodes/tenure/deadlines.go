@@ -13,7 +13,8 @@ const (
 	// tickEvery is how long the log may go without an entry while a deadline is
 	// pending: so much a change of leader can lose.
 	tickEvery = time.Second
-	// retryEvery is how soon a decision that found the queue full is proposed again.
+	// retryEvery is how soon is proposed again what Raft refused although the term
+	// stands: it does so while it tries to hand the leadership over.
 	retryEvery = 50 * time.Millisecond
 )
 
@@ -49,11 +50,11 @@ func (t *Tenure) nextDeadline() (clockwork.Timer, <-chan time.Time) {
 			at, pending = instant, true
 		}
 	}
-	if len(t.undone) > 0 {
-		earlier(now + retryEvery)
+	if len(t.vain) > 0 {
+		earlier(t.pause)
 	}
 	if t.hasDue && !t.ticking {
-		earlier(t.tickAt())
+		earlier(max(t.tickAt(), t.pause))
 	}
 	if !pending {
 		return nil, nil
@@ -70,25 +71,20 @@ func (t *Tenure) tickAt() lease.Instant {
 
 func (t *Tenure) actOnDeadlines() {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	now := t.instant()
-	decisions := append(t.undone, t.leases.Advance(now)...)
-	t.undone = nil
-	tick := t.hasDue && !t.ticking && now >= t.tickAt()
-	t.ticking = t.ticking || tick
-	t.mu.Unlock()
-
-	for i, d := range decisions {
-		if err := t.Submit(t.command(d), ignore{}); err != nil {
-			t.mu.Lock()
-			t.undone = append(t.undone, decisions[i:]...)
-			t.mu.Unlock()
-			break
+	decisions := t.leases.Advance(now)
+	if now >= t.pause {
+		decisions = append(t.vain, decisions...)
+		t.vain = nil
+	}
+	for _, d := range decisions {
+		if t.SubmitOwn(t.command(d), decided{t, d}) != nil {
+			return // the tenure is over
 		}
 	}
-	if tick {
-		if err := t.Submit(&engine.Tick{Term: t.term}, ticked{t}); err != nil {
-			ticked{t}.Failed(err)
-		}
+	if t.hasDue && !t.ticking && now >= max(t.tickAt(), t.pause) {
+		t.ticking = t.SubmitOwn(&engine.Tick{Term: t.term}, ticked{t}) == nil
 	}
 }
 
@@ -99,15 +95,24 @@ func (t *Tenure) command(d lease.Decision) engine.Command {
 	return &engine.Silent{Term: t.term, Session: d.Session, Observed: d.Observed}
 }
 
-// ignore is the completion of decisions: what they did arrives as events, and a
-// new tenure decides anew what this one could not bring into the log.
-type ignore struct{}
+// decided is the completion of a decision. What it did arrives as events.
+type decided struct {
+	tenure   *Tenure
+	decision lease.Decision
+}
 
 // Decided implements propose.Completion.
-func (ignore) Decided(engine.Result) {}
+func (decided) Decided(engine.Result) {}
 
-// Failed implements propose.Completion.
-func (ignore) Failed(error) {}
+// Failed implements propose.Completion. A doomed session must end, so its expiry
+// is proposed again as long as the tenure lasts. Silence is not: it would come
+// behind an Alive which was taken to undo it.
+func (c decided) Failed(error) {
+	if !c.decision.Expire {
+		return
+	}
+	c.tenure.again(func() { c.tenure.vain = append(c.tenure.vain, c.decision) })
+}
 
 type ticked struct{ tenure *Tenure }
 
@@ -119,9 +124,14 @@ func (c ticked) Decided(engine.Result) {
 	c.tenure.ping()
 }
 
-// Failed implements propose.Completion. A full queue carries log time by itself.
-func (c ticked) Failed(error) {
-	c.tenure.mu.Lock()
-	c.tenure.ticking = false
-	c.tenure.mu.Unlock()
+// Failed implements propose.Completion.
+func (c ticked) Failed(error) { c.tenure.again(func() { c.tenure.ticking = false }) }
+
+// again notes, with note, what is to be proposed again a little later.
+func (t *Tenure) again(note func()) {
+	t.mu.Lock()
+	note()
+	t.pause = t.instant() + retryEvery
+	t.mu.Unlock()
+	t.ping()
 }

@@ -63,7 +63,10 @@ func (t *Tenure) acknowledge(id engine.SessionID, receipt lease.Instant, done He
 // revive acknowledges a heartbeat of a session whose silence the log records, or
 // will: only after the log says that it is alive.
 func (t *Tenure) revive(id engine.SessionID, receipt lease.Instant, done HeartbeatDone) {
-	err := t.Submit(&engine.Alive{Term: t.term, Session: id}, &revival{tenure: t, id: id, receipt: receipt, done: done})
+	t.mu.Lock()
+	again := &revival{tenure: t, id: id, silences: t.leases.Silences(id), receipt: receipt, done: done}
+	err := t.SubmitOwn(&engine.Alive{Term: t.term, Session: id}, again)
+	t.mu.Unlock()
 	if err != nil {
 		done(0, err)
 	}
@@ -82,10 +85,12 @@ func (t *Tenure) deny(verdict lease.Verdict, done HeartbeatDone) {
 
 // revival waits for an Alive to be applied.
 type revival struct {
-	tenure  *Tenure
-	id      engine.SessionID
-	receipt lease.Instant
-	done    HeartbeatDone
+	tenure *Tenure
+	id     engine.SessionID
+	// silences is up to which Silent of this tenure Alive undoes them.
+	silences uint64
+	receipt  lease.Instant
+	done     HeartbeatDone
 }
 
 // Decided implements propose.Completion. That the entry was committed in this
@@ -94,7 +99,7 @@ func (r *revival) Decided(result engine.Result) {
 	verdict := lease.Doomed
 	if _, refused := result.(*engine.Refused); !refused {
 		r.tenure.mu.Lock()
-		verdict = r.tenure.leases.Alive(r.id, r.receipt)
+		verdict = r.tenure.leases.Alive(r.id, r.silences, r.receipt)
 		r.tenure.mu.Unlock()
 	}
 	if !r.tenure.Valid() {

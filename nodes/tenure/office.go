@@ -98,7 +98,7 @@ func (o *Office) look(raft Raft) {
 	}
 	o.asked.Store(term)
 	command := &engine.TakeOffice{Node: o.node, Term: term}
-	proposal := raft.Propose(engine.AppendBatch(nil, engine.Batch{Commands: []engine.Command{command}}))
+	proposal := raft.Propose(replica.AppendEntry(nil, 0 /* no stamp */, engine.Batch{Commands: []engine.Command{command}}))
 	go o.await(proposal, term)
 }
 

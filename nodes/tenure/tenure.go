@@ -34,10 +34,14 @@ type Tenure struct {
 	wake chan struct{} // holds one signal that the next deadline may be nearer
 	end  chan struct{}
 
+	// mu is held from a decision of the table until it is in the proposer's queue,
+	// so that the log has them in the table's order.
 	mu     sync.Mutex
 	leases *lease.Table
-	// undone are decisions that found the queue full.
-	undone []lease.Decision
+	// vain are expiries that Raft refused; they and ticks are proposed again, but
+	// not before pause.
+	vain  []lease.Decision
+	pause lease.Instant
 	// due is the engine's next deadline, valid if hasDue; stamped is the log time
 	// of the last entry; ticking is set while a Tick is on its way.
 	due     engine.LogTime
@@ -72,6 +76,11 @@ func (t *Tenure) Submit(command engine.Command, done propose.Completion) error {
 	return t.proposer.Submit(command, done)
 }
 
+// SubmitOwn proposes a command of the service; see propose.Proposer.SubmitOwn.
+func (t *Tenure) SubmitOwn(command engine.Command, done propose.Completion) error {
+	return t.proposer.SubmitOwn(command, done)
+}
+
 // Confirm calls done once it is certain that this node was leader after this
 // call; see confirm.Rounds.Confirm.
 func (t *Tenure) Confirm(urgent bool, done confirm.Done) { t.rounds.Confirm(urgent, done) }
@@ -98,9 +107,13 @@ func (t *Tenure) follow(e *engine.Engine, events []engine.Event) {
 	for i := range events {
 		ev := &events[i]
 		switch ev.Kind {
-		case engine.EventSessionOpened, engine.EventSessionTakenOver:
+		case engine.EventSessionOpened:
 			if s, ok := e.Session(ev.Session); ok {
 				t.leases.Opened(s.ID, s.TTL, now)
+			}
+		case engine.EventSessionTakenOver:
+			if s, ok := e.Session(ev.Session); ok {
+				t.leases.TakenOver(s.ID, s.TTL, now)
 			}
 		case engine.EventSessionExpired, engine.EventSessionEnded, engine.EventSessionGone:
 			t.leases.Gone(ev.Session)
