@@ -132,7 +132,9 @@ func (c Config) batches() propose.Config {
 }
 
 func (c Config) rounds() confirm.Config {
-	return confirm.Config{Company: c.RoundCompany, Again: c.RoundAgain, Timeout: c.RoundTimeout}
+	cfg := confirm.DefaultConfig()
+	cfg.Company, cfg.Again, cfg.Timeout = c.RoundCompany, c.RoundAgain, c.RoundTimeout
+	return cfg
 }
 
 func (c Config) watches() watch.Config {

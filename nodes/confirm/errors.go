@@ -9,4 +9,6 @@ var (
 	// ErrNoQuorum is what waiting requests get when no majority of the voters
 	// confirmed the term in time.
 	ErrNoQuorum = errors.New("confirm: no majority of the voters answers")
+	// ErrFull is what a request gets when as many wait for a round as may.
+	ErrFull = errors.New("confirm: too many requests are waiting")
 )

@@ -15,12 +15,14 @@ type Config struct {
 	Again time.Duration
 	// Timeout is how long a request may wait for a round; then it gets ErrNoQuorum.
 	Timeout time.Duration
+	// Queue is how many requests may wait; then they get ErrFull.
+	Queue int
 }
 
-// DefaultConfig waits up to 50 ms for company, asks again after 250 ms, and gives
-// up after 2 s.
+// DefaultConfig waits up to 50 ms for company, asks again after 250 ms, gives up
+// after 2 s, and lets 65,536 requests wait.
 func DefaultConfig() Config {
-	return Config{Company: 50 * time.Millisecond, Again: 250 * time.Millisecond, Timeout: 2 * time.Second}
+	return Config{Company: 50 * time.Millisecond, Again: 250 * time.Millisecond, Timeout: 2 * time.Second, Queue: 65536}
 }
 
 // Electorate is what rounds ask and whom.
@@ -37,7 +39,7 @@ type Electorate interface {
 }
 
 // Done is told how a request fared: nil and the commit index noted when the round
-// began, or ErrOver or ErrNoQuorum. It is called without locks held, once.
+// began, or ErrOver, ErrNoQuorum or ErrFull. It is called without locks held, once.
 type Done func(readIndex uint64, err error)
 
 // Rounds are the confirmation rounds of one tenure. All methods may be called
@@ -89,6 +91,11 @@ func (r *Rounds) Confirm(urgent bool, done Done) {
 	if r.over {
 		r.mu.Unlock()
 		done(0, ErrOver)
+		return
+	}
+	if len(r.waiting) >= r.cfg.Queue {
+		r.mu.Unlock()
+		done(0, ErrFull)
 		return
 	}
 	r.arrived++

@@ -7,7 +7,9 @@ import (
 
 	lockstepv1 "lockstep/api/lockstep/v1"
 	"lockstep/engine"
+	"lockstep/nodes/lease"
 	"lockstep/nodes/peers"
+	"lockstep/nodes/propose"
 	"lockstep/nodes/tenure"
 	"lockstep/nodes/wire"
 	"lockstep/transport"
@@ -27,6 +29,10 @@ type opsStream struct {
 	hello  *lockstepv1.Hello
 	relay  *relay // to the leader; nil until needed
 	led    bool   // touched by the reading goroutine only
+	// pushed are the sessions that hear of their events here; ended is set when the
+	// stream has ended. pushes.mu guards both.
+	pushed map[engine.SessionID]struct{}
+	ended  bool
 }
 
 // serveOps reads requests until the stream ends.
@@ -35,7 +41,7 @@ func (s *Server) serveOps(ctx context.Context, in *peers.Inbound) {
 	defer s.conns.leave(c)
 	o := &opsStream{
 		server: s, ctx: ctx, conn: c, stream: in.Stream, hello: in.Hello,
-		out: transport.NewFrameWriter(in.Stream, answerBytes),
+		out: transport.NewFrameWriter(in.Stream, answerBytes), pushed: map[engine.SessionID]struct{}{},
 	}
 	err := o.read(in.Frames)
 	s.pushes.remove(o)
@@ -143,7 +149,7 @@ func (o *opsStream) propose(t *tenure.Tenure, f *lockstepv1.ClientFrame) {
 		o.send(wire.Answer(f.GetId(), refused))
 		return
 	}
-	if err := t.Submit(command, &completion{stream: o, id: f.GetId(), command: command}); err != nil {
+	if err := t.Submit(command, &completion{stream: o, tenure: t, id: f.GetId(), command: command}); err != nil {
 		o.problem(f.GetId(), o.server.problem(err))
 	}
 }
@@ -151,6 +157,7 @@ func (o *opsStream) propose(t *tenure.Tenure, f *lockstepv1.ClientFrame) {
 // completion answers a request when the log has decided it.
 type completion struct {
 	stream  *opsStream
+	tenure  *tenure.Tenure
 	id      uint64
 	command engine.Command
 }
@@ -163,15 +170,32 @@ func (c *completion) Decided(result engine.Result) {
 		opened.Position = c.stream.boundNow(r.Session, r.Incarnation)
 		result = &opened
 	case *engine.TakenOver:
-		if over, ok := c.command.(*engine.TakeOver); ok {
-			taken := *r
-			taken.Position = c.stream.boundNow(over.Session, r.Incarnation)
-			result = &taken
-		}
+		c.takenOver(r)
+		return
 	default:
 		// Nothing is bound by the others.
 	}
 	c.stream.send(wire.Answer(c.id, result))
+}
+
+// takenOver answers a take-over once it counts as a heartbeat: an expiry that was
+// decided before it may stand behind it in the log, and the client believes in the
+// session from the answer on.
+func (c *completion) takenOver(r *engine.TakenOver) {
+	id := c.command.(*engine.TakeOver).Session
+	done := func(verdict lease.Verdict, err error) {
+		switch {
+		case err != nil:
+			c.Failed(err)
+		case verdict != lease.Fine:
+			c.Failed(propose.ErrUnknown)
+		default:
+			taken := *r
+			taken.Position = c.stream.boundNow(id, r.Incarnation)
+			c.stream.send(wire.Answer(c.id, &taken))
+		}
+	}
+	c.tenure.Heartbeat([]engine.SessionID{id}, []tenure.HeartbeatDone{done})
 }
 
 // Failed implements propose.Completion.

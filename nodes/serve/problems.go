@@ -20,7 +20,7 @@ func (s *Server) problem(err error) *lockstepv1.Problem {
 	case errors.Is(err, propose.ErrUnknown):
 		return s.noLeader(lockstepv1.Code_CODE_UNKNOWN_OUTCOME,
 			"the leader changed while the request was in flight: it may or may not take effect; send it again with the same sequence")
-	case errors.Is(err, propose.ErrFull):
+	case errors.Is(err, propose.ErrFull), errors.Is(err, confirm.ErrFull):
 		return &lockstepv1.Problem{
 			Code: lockstepv1.Code_CODE_RESOURCE_EXHAUSTED, RetryAfterNs: int64(retryWhenFull),
 			Detail: fmt.Sprintf("node %s has too many requests waiting; try again later", s.id.Node),

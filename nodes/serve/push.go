@@ -18,18 +18,25 @@ type pushes struct {
 
 func (p *pushes) add(id engine.SessionID, o *opsStream) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	if o.ended {
+		return // an answer that came after the end of its stream
+	}
+	if old := p.streams[id]; old != nil {
+		delete(old.pushed, id)
+	}
 	p.streams[id] = o
-	p.mu.Unlock()
+	o.pushed[id] = struct{}{}
 }
 
 func (p *pushes) remove(o *opsStream) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for id, stream := range p.streams {
-		if stream == o {
-			delete(p.streams, id)
-		}
+	o.ended = true
+	for id := range o.pushed {
+		delete(p.streams, id)
 	}
+	clear(o.pushed)
 }
 
 // applied sends an entry's events to the sessions that are bound here, one frame
@@ -50,12 +57,19 @@ func (p *pushes) applied(a *replica.Applied) {
 			frames = appendPush(frames, o, &events[i])
 		}
 		if events[i].Kind == engine.EventSessionGone {
-			delete(p.streams, events[i].Session)
+			p.forget(events[i].Session)
 		}
 	}
 	for i := range frames {
 		f := &frames[i]
 		f.stream.send(&lockstepv1.NodeFrame{Body: &lockstepv1.NodeFrame_SessionEvents{SessionEvents: f.events}})
+	}
+}
+
+func (p *pushes) forget(id engine.SessionID) {
+	if o := p.streams[id]; o != nil {
+		delete(o.pushed, id)
+		delete(p.streams, id)
 	}
 }
 

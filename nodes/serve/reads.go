@@ -13,6 +13,12 @@ const (
 	// DefaultPage and MaxPage are how many items a page of a listing has.
 	DefaultPage = 1000
 	MaxPage     = 10_000
+	// pageBytes is after about how many bytes a page ends in any case: a lock may
+	// have thousands of holders.
+	pageBytes = 4 << 20
+	// recordBytes is about what a lock, a holder or a waiter takes on the wire,
+	// beside paths and labels.
+	recordBytes = 96
 )
 
 // confirmed calls f once a read may be served: after a confirmation round that
@@ -125,18 +131,33 @@ func (o *opsStream) list(f *lockstepv1.ClientFrame, info *lockstepv1.ReadInfo) {
 	o.send(answer)
 }
 
-func page(limit uint32) int {
+// page is how much more may go into a page of a listing.
+type page struct{ items, bytes int }
+
+func newPage(limit uint32) page {
 	if limit == 0 {
-		return DefaultPage
+		limit = DefaultPage
 	}
-	return int(min(limit, MaxPage))
+	return page{items: int(min(limit, MaxPage)), bytes: pageBytes}
+}
+
+// takes tells whether there is room for an item of so many records and so many
+// bytes beside them; the first item always fits.
+func (p *page) takes(records, bytes int) bool {
+	if p.items <= 0 || p.bytes <= 0 {
+		return false
+	}
+	p.items--
+	p.bytes -= records*recordBytes + bytes
+	return true
 }
 
 func locks(v *engine.View, q *lockstepv1.ListLocks, info *lockstepv1.ReadInfo) *lockstepv1.LockList {
 	out := &lockstepv1.LockList{Info: info}
-	limit := page(q.GetLimit())
+	page := newPage(q.GetLimit())
 	for l := range v.Locks(prefix(q.GetPrefix()), q.GetAfter()) {
-		if len(out.Locks) == limit {
+		records := 1 + len(l.Holders) + len(l.Closures)
+		if !page.takes(records, records*len(l.Path)) {
 			out.More = true
 			break
 		}
@@ -147,9 +168,9 @@ func locks(v *engine.View, q *lockstepv1.ListLocks, info *lockstepv1.ReadInfo) *
 
 func sessions(v *engine.View, q *lockstepv1.ListSessions, info *lockstepv1.ReadInfo) *lockstepv1.SessionList {
 	out := &lockstepv1.SessionList{Info: info}
-	limit := page(q.GetLimit())
+	page := newPage(q.GetLimit())
 	for s := range v.Sessions(engine.SessionID(q.GetAfter())) {
-		if len(out.Sessions) == limit {
+		if !page.takes(1, len(s.Principal)+len(s.Label)) {
 			out.More = true
 			break
 		}
@@ -160,9 +181,9 @@ func sessions(v *engine.View, q *lockstepv1.ListSessions, info *lockstepv1.ReadI
 
 func waiters(v *engine.View, q *lockstepv1.ListWaiters, info *lockstepv1.ReadInfo) *lockstepv1.WaiterList {
 	out := &lockstepv1.WaiterList{Info: info}
-	limit := page(q.GetLimit())
+	page := newPage(q.GetLimit())
 	for w := range v.Waiters(prefix(q.GetPrefix()), q.GetAfterPath(), engine.WaiterID(q.GetAfterWaiter())) {
-		if len(out.Waiters) == limit {
+		if !page.takes(1, len(w.Path)) {
 			out.More = true
 			break
 		}

@@ -101,7 +101,12 @@ func sessionOpened(f *lockstepv1.ClientFrame) engine.SessionID {
 
 // backward carries the leader's frames back, and notes which sessions it bound.
 func (o *opsStream) backward(r *relay) {
-	defer o.stream.Reset()
+	defer func() {
+		// What the leader bound is not bound at the next one. The client shows its
+		// secrets again, and so hears from where on it is told of events.
+		o.conn.unbindAll()
+		o.stream.Reset()
+	}()
 	open := map[uint64]engine.SessionID{}
 	for {
 		payload, err := r.out.Read()
