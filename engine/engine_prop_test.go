@@ -31,65 +31,72 @@ func smallLimits() Limits {
 	}
 }
 
+// pick draws a number below n, all about equally likely; rapid by itself prefers
+// small ones so much that little would happen.
+func pick(t *rapid.T, n int, label string) int {
+	return rapid.IntRange(0, 1<<24).Draw(t, label) % n
+}
+
+func oneOf[T any](t *rapid.T, items []T, label string) T { return items[pick(t, len(items), label)] }
+
 func (w *world) command(t *rapid.T) Command {
-	kind := rapid.IntRange(0, 99).Draw(t, "kind")
+	kind := pick(t, 100, "kind")
 	term := w.term
-	if rapid.IntRange(0, 19).Draw(t, "stale") == 0 {
+	if pick(t, 20, "stale") == 0 {
 		term--
 	}
 	switch {
-	case kind < 3:
-		return &TakeOffice{Node: "n", Term: term}
-	case kind < 6:
-		return &Tick{Term: term}
-	case kind < 16:
+	case kind < 25:
+		return w.acquireOne(t)
+	case kind < 45:
+		return w.releaseOne(t)
+	case kind < 55 || len(w.sessions) == 0:
 		return w.openOne(t)
-	case kind < 20:
-		c := &TakeOver{Session: w.someSession(t), Principal: "p", Nonce: rapid.Uint64Range(1, 12).Draw(t, "nonce")}
-		if s := w.find(c.Session); s != nil {
+	case kind < 63:
+		return w.cancelOne(t)
+	case kind < 71 && len(w.sent) > 0:
+		return oneOf(t, w.sent[max(0, len(w.sent)-12):], "retry")
+	case kind < 76:
+		return &Tick{Term: term}
+	case kind < 80:
+		return &Silent{Term: term, Session: w.someSession(t), Observed: w.span(t)}
+	case kind < 83:
+		return &Alive{Term: term, Session: w.someSession(t)}
+	case kind < 87:
+		return &ExpireSession{Term: term, Session: w.someSession(t)}
+	case kind < 91:
+		c := &TakeOver{Session: w.someSession(t), Principal: "p", Nonce: uint64(1 + pick(t, 12, "nonce"))}
+		if s := w.find(c.Session); s != nil && pick(t, 9, "wrong") > 0 {
 			c.SecretHash = s.open.SecretHash
 		}
 		return c
-	case kind < 24:
-		return &Silent{Term: term, Session: w.someSession(t), Observed: w.span(t)}
-	case kind < 27:
-		return &Alive{Term: term, Session: w.someSession(t)}
-	case kind < 31:
-		return &ExpireSession{Term: term, Session: w.someSession(t)}
-	case kind < 33:
+	case kind < 94:
 		return &Leave{w.header(t)}
-	case kind < 36:
+	case kind < 97:
 		return &EndSession{w.header(t)}
-	case kind < 42 && len(w.sent) > 0:
-		return rapid.SampledFrom(w.sent[max(0, len(w.sent)-12):]).Draw(t, "retry")
-	case kind < 66:
-		return w.acquireOne(t)
-	case kind < 88:
-		return w.releaseOne(t)
 	default:
-		h := w.header(t)
-		return &Cancel{Request: h, Target: h.Sequence + 2 - min(h.Sequence+1, rapid.Uint64Range(0, 6).Draw(t, "back"))}
+		return &TakeOffice{Node: "n", Term: term}
 	}
 }
 
 func (w *world) span(t *rapid.T) time.Duration {
-	return time.Duration(rapid.Int64Range(1, 12).Draw(t, "seconds")) * time.Second
+	return time.Duration(1+pick(t, 12, "seconds")) * time.Second
 }
 
 func (w *world) someSession(t *rapid.T) SessionID {
-	if len(w.sessions) > 0 && rapid.IntRange(0, 9).Draw(t, "known") > 0 {
-		return rapid.SampledFrom(w.sessions).Draw(t, "session").id
+	if len(w.sessions) > 0 && pick(t, 10, "known") > 0 {
+		return oneOf(t, w.sessions, "session").id
 	}
-	return SessionID(rapid.Uint64Range(1, 9).Draw(t, "session"))
+	return SessionID(1 + pick(t, 9, "session"))
 }
 
 func (w *world) openOne(t *rapid.T) Command {
 	c := &OpenSession{TTL: 3 * time.Second, Grace: time.Second, Principal: "p"}
-	c.SecretHash[0] = byte(rapid.IntRange(1, 200).Draw(t, "secret"))
-	if len(w.sessions) > 0 && rapid.Bool().Draw(t, "again") {
-		c.SecretHash = rapid.SampledFrom(w.sessions).Draw(t, "session").open.SecretHash
+	c.SecretHash[0] = byte((1 + pick(t, 200, "secret")))
+	if len(w.sessions) > 0 && pick(t, 3, "again") == 0 {
+		c.SecretHash = oneOf(t, w.sessions, "session").open.SecretHash
 	}
-	if rapid.IntRange(0, 9).Draw(t, "stranger") == 0 {
+	if pick(t, 10, "stranger") == 0 {
 		c.Principal = "q"
 	}
 	return c
@@ -103,18 +110,20 @@ func (w *world) header(t *rapid.T) Request {
 	}
 	q := max(w.next[id], s.lastSeq) + 1
 	r := Request{Session: id, Incarnation: s.incarnation, Sequence: q}
-	switch rapid.IntRange(0, 19).Draw(t, "header") {
+	switch pick(t, 20, "header") {
 	case 0:
-		r.Sequence = rapid.Uint64Range(1, q+70).Draw(t, "sequence")
+		r.Sequence = uint64(1 + pick(t, int(q)+70, "sequence"))
 	case 1:
 		r.Incarnation--
 	case 2:
 		r.Incarnation++
+	case 3:
+		r.Sequence += ReplyWindow + s.acked - min(q, ReplyWindow+s.acked) // the window's last
 	}
 	w.next[id] = max(q, min(r.Sequence, q+3))
 	r.AckedThrough = r.Sequence - 1
-	r.AckedThrough -= min(r.AckedThrough, rapid.SampledFrom([]uint64{0, 1, 2, 3, 30}).Draw(t, "behind"))
-	switch rapid.IntRange(0, 3).Draw(t, "seen") {
+	r.AckedThrough -= min(r.AckedThrough, oneOf(t, []uint64{0, 1, 2, 3, 30, 100}, "behind"))
+	switch pick(t, 4, "seen") {
 	case 0:
 		r.SeenThrough = Position{Index: w.index, N: 1 << 31} // all there was so far
 	case 1:
@@ -126,52 +135,63 @@ func (w *world) header(t *rapid.T) Request {
 }
 
 var (
-	propModes = rapid.SampledFrom([]Mode{Shared, Shared, Exclusive})
-	propPaths = rapid.SampledFrom([]string{"/a", "/a/b", "/c", "/d"})
+	propModes = []Mode{Shared, Exclusive, Shared}
+	propPaths = []string{"/a", "/a/b", "/c", "/d"}
 )
 
 func (w *world) acquireOne(t *rapid.T) Command {
 	c := &Acquire{
-		Request: w.header(t), Owner: OwnerID(rapid.IntRange(1, 2).Draw(t, "owner")), Path: propPaths.Draw(t, "path"), Mode: propModes.Draw(t, "mode"),
+		Request: w.header(t), Owner: OwnerID((1 + pick(t, 2, "owner"))), Path: oneOf(t, propPaths, "path"), Mode: oneOf(t, propModes, "mode"),
 	}
-	switch rapid.IntRange(0, 3).Draw(t, "wait") {
+	switch pick(t, 4, "wait") {
 	case 0:
 	case 1:
 		c.Wait = WaitForever
 	default:
 		c.Wait = Waiting(w.span(t))
 	}
-	if rapid.IntRange(0, 2).Draw(t, "holds") == 0 {
+	if pick(t, 3, "holds") == 0 {
 		c.Hold = w.span(t)
 	}
-	if rapid.IntRange(0, 2).Draw(t, "delays") == 0 {
+	if pick(t, 3, "delays") == 0 {
 		c.Delay = w.span(t)
 	}
 	return c
 }
 
 func (w *world) releaseOne(t *rapid.T) Command {
-	if len(w.grants) == 0 || rapid.IntRange(0, 9).Draw(t, "wrong") == 0 {
-		return &Release{Request: w.header(t), Owner: 1, Path: propPaths.Draw(t, "path"), Token: w.counter + 1}
+	if len(w.grants) == 0 || pick(t, 10, "wrong") == 0 {
+		return &Release{Request: w.header(t), Owner: 1, Path: oneOf(t, propPaths, "path"), Token: w.counter + 1}
 	}
-	g := rapid.SampledFrom(w.grants).Draw(t, "grant")
-	s := w.find(g.Session)
-	q := max(w.next[s.id], s.lastSeq) + 1
-	w.next[s.id] = q
-	return &Release{
-		Request: Request{Session: s.id, Incarnation: s.incarnation, Sequence: q, AckedThrough: max(s.acked, q-min(q, 5))},
-		Owner:   g.Owner, Path: g.Path, Token: g.Token,
+	g := oneOf(t, w.grants, "grant")
+	return &Release{Request: w.goodHeader(g.Session), Owner: g.Owner, Path: g.Path, Token: g.Token}
+}
+
+func (w *world) cancelOne(t *rapid.T) Command {
+	if len(w.waits) == 0 || pick(t, 2, "wrong") == 0 {
+		h := w.header(t)
+		return &Cancel{Request: h, Target: h.Sequence + 2 - min(h.Sequence+1, uint64(pick(t, 7, "back")))}
 	}
+	waits := oneOf(t, w.waits, "waits")
+	return &Cancel{Request: w.goodHeader(waits.Session), Target: waits.Sequence}
+}
+
+// goodHeader is the header of a session's next request.
+func (w *world) goodHeader(id SessionID) Request {
+	s := w.find(id)
+	q := max(w.next[id], s.lastSeq) + 1
+	w.next[id] = q
+	return Request{Session: id, Incarnation: s.incarnation, Sequence: q, AckedThrough: max(s.acked, q-min(q, 5))}
 }
 
 // entry draws the next entry. The model has not seen the commands before it in
 // the entry, so some of them will turn out to make no sense.
 func (w *world) entry(t *rapid.T, commands int) Entry {
-	if rapid.IntRange(0, 29).Draw(t, "election") == 0 {
+	if pick(t, 30, "election") == 0 {
 		w.term++
 	}
-	w.time += LogTime(rapid.SampledFrom([]time.Duration{0, 0, 0, time.Second, time.Second, 2 * time.Second, 7 * time.Second}).Draw(t, "passes"))
-	entry := Entry{Index: w.index + 1 + uint64(rapid.IntRange(0, 20).Draw(t, "gap")/20), Term: w.term, Batch: Batch{Time: w.time}}
+	w.time += LogTime(oneOf(t, []time.Duration{0, 0, 0, time.Second, time.Second, 2 * time.Second, 7 * time.Second}, "passes"))
+	entry := Entry{Index: w.index + 1 + uint64(pick(t, 21, "gap")/20), Term: w.term, Batch: Batch{Time: w.time}}
 	for range commands {
 		c := w.command(t)
 		entry.Commands = append(entry.Commands, c)
@@ -183,7 +203,7 @@ func (w *world) entry(t *rapid.T, commands int) Entry {
 // log draws a log and applies it to the model.
 func (w *world) log(t *rapid.T, entries, mostCommands int) (log []Entry) {
 	for range entries {
-		entry := w.entry(t, rapid.IntRange(1, mostCommands).Draw(t, "commands"))
+		entry := w.entry(t, 1+pick(t, mostCommands, "commands"))
 		w.apply(entry)
 		log = append(log, entry)
 	}
@@ -199,14 +219,15 @@ func lines[T any](items []T) []string {
 }
 
 func TestProp_EngineDoesWhatTheModelDoes(t *testing.T) {
+	happened := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		limits := smallLimits()
 		limits.DuePerEntry = rapid.SampledFrom([]uint32{1, 2, 100}).Draw(t, "due per entry")
 		limits.FreedPerEntry = rapid.SampledFrom([]uint32{1, 3, 100}).Draw(t, "freed per entry")
 		w := newWorld(limits)
 		e := New(Config{Lineage: 1, Limits: limits})
-		for range rapid.IntRange(1, 80).Draw(t, "entries") {
-			entry := w.entry(t, rapid.IntRange(1, 3).Draw(t, "commands"))
+		for range 1 + pick(t, 300, "entries") {
+			entry := w.entry(t, 1+pick(t, 3, "commands"))
 			want := w.apply(entry)
 			got := e.Apply(entry)
 			require.Equal(t, lines(want.Results), lines(got.Results))
@@ -215,8 +236,40 @@ func TestProp_EngineDoesWhatTheModelDoes(t *testing.T) {
 			require.Equal(t, want.Events, got.Events)
 			require.NoError(t, e.CheckInvariants())
 			w.compare(t, e)
+			count(happened, got)
 		}
 	})
+	// A world in which something never happens tests nothing of it.
+	for k := EventTenureBegan; k <= EventReopened; k++ {
+		require.NotZero(t, happened[k.String()], "%v never happened", k)
+	}
+	for r := EndReleased; r <= EndCancelled; r++ {
+		require.NotZero(t, happened[r.String()], "nothing ended so: %v", r)
+	}
+	for r := ReasonSessionUnknown; r <= ReasonStaleTerm; r++ {
+		require.NotZero(t, happened["refused "+r.String()], "nothing was refused so: %v", r)
+	}
+	for o := NeverExecuted; o <= WasEnded; o++ {
+		require.NotZero(t, happened["cancelled "+o.String()], "nothing was cancelled so: %v", o)
+	}
+}
+
+// count counts what happened.
+func count(happened map[string]int, out Outcome) {
+	for _, ev := range out.Events {
+		happened[ev.Kind.String()]++
+		if ev.Reason != 0 {
+			happened[ev.Reason.String()]++
+		}
+	}
+	for _, r := range out.Results {
+		switch r := r.(type) {
+		case *Refused:
+			happened["refused "+r.Reason.String()]++
+		case *Cancelled:
+			happened["cancelled "+r.Outcome.String()]++
+		}
+	}
 }
 
 // compare compares what the engine shows with what the model has.
@@ -266,7 +319,7 @@ func replay(log []Entry, limits Limits) *Engine {
 func TestProp_ReplayGivesSameDigest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(smallLimits())
-		log := w.log(t, rapid.IntRange(1, 60).Draw(t, "entries"), 3)
+		log := w.log(t, 1+pick(t, 60, "entries"), 3)
 		first, second := New(Config{Lineage: 1, Limits: w.limits}), New(Config{Lineage: 1, Limits: w.limits})
 		for _, entry := range log {
 			batch, err := DecodeBatch(AppendBatch(nil, entry.Batch))
@@ -289,7 +342,7 @@ func TestProp_ReplayGivesSameDigest(t *testing.T) {
 func TestProp_SnapshotRestoreIsIdentity(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(smallLimits())
-		log := w.log(t, rapid.IntRange(1, 60).Draw(t, "entries"), 3)
+		log := w.log(t, 1+pick(t, 60, "entries"), 3)
 		cut := rapid.IntRange(0, len(log)).Draw(t, "cut")
 		whole := replay(log[:cut], w.limits)
 		data := snapshot(t, whole)
@@ -337,8 +390,8 @@ func TestProp_BatchingChangesNothing(t *testing.T) {
 		limits.DuePerEntry, limits.FreedPerEntry = 1000, 1000
 		w := newWorld(limits)
 		together, apart := New(Config{Lineage: 1, Limits: limits}), New(Config{Lineage: 1, Limits: limits})
-		for range rapid.IntRange(1, 30).Draw(t, "entries") {
-			entry := w.entry(t, rapid.IntRange(1, 8).Draw(t, "commands"))
+		for range 1 + pick(t, 30, "entries") {
+			entry := w.entry(t, 1+pick(t, 8, "commands"))
 			for _, c := range entry.Commands {
 				switch c.(type) {
 				case *Acquire, *Release, *Cancel, *Leave, *EndSession:
@@ -370,7 +423,7 @@ func TestProp_RetriesChangeNothing(t *testing.T) {
 		limits.DuePerEntry, limits.FreedPerEntry = 1000, 1000
 		w := newWorld(limits)
 		e := New(Config{Lineage: 1, Limits: limits})
-		for range rapid.IntRange(1, 80).Draw(t, "entries") {
+		for range 1 + pick(t, 80, "entries") {
 			entry := w.entry(t, 1)
 			entry.Index = max(entry.Index, e.Index()+1)
 			w.apply(entry)
@@ -414,7 +467,7 @@ func TestProp_ViewsStandStill(t *testing.T) {
 			later chan []byte
 		}
 		var views []seen
-		for _, entry := range w.log(t, rapid.IntRange(1, 60).Draw(t, "entries"), 3) {
+		for _, entry := range w.log(t, 1+pick(t, 60, "entries"), 3) {
 			e.Apply(entry)
 			switch rapid.IntRange(0, 3).Draw(t, "look") {
 			case 0:
