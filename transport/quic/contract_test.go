@@ -23,14 +23,15 @@ func TestContract(t *testing.T) {
 
 	transporttest.Run(t, func(t *testing.T, settings transporttest.Settings) transporttest.World {
 		cfg := quic.DefaultConfig()
-		cfg.HandshakeTimeout = 2 * time.Second
+		// A starved machine shall not look like a dead peer where no test waits for it.
+		cfg.IdleTimeout, cfg.HandshakeTimeout = time.Minute, time.Minute
 		if settings.MaxStreams != 0 {
 			cfg.MaxStreams = settings.MaxStreams
 		}
 		sockets := quic.UDP
 		var silent atomic.Bool
 		if settings.Faults {
-			cfg.KeepAlive, cfg.IdleTimeout, cfg.HandshakeTimeout = 100*time.Millisecond, 600*time.Millisecond, 600*time.Millisecond
+			cfg.KeepAlive, cfg.IdleTimeout, cfg.HandshakeTimeout = 200*time.Millisecond, 1200*time.Millisecond, 1200*time.Millisecond
 			sockets = func(address string) (net.PacketConn, error) {
 				packets, err := quic.UDP(address)
 				return &lossy{PacketConn: packets, silent: &silent}, err

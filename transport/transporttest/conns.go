@@ -22,7 +22,7 @@ func testPeer(t *testing.T, factory Factory) {
 }
 
 func testDialNobody(t *testing.T, factory Factory) {
-	w := factory(t, Settings{})
+	w := factory(t, Settings{Faults: true})
 	err := w.in(t, func() error {
 		_, err := w.Client.Dial(limited(t), w.Nowhere)
 		return err

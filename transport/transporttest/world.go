@@ -40,13 +40,13 @@ type World struct {
 type Settings struct {
 	// MaxStreams is how many streams one side may have open; 0: thousands.
 	MaxStreams int
-	// Faults is true when Silence and Resume will be called.
+	// Faults is true when the test silences or dials nobody: then the idle and
+	// handshake timeouts should be short, at most a second or two.
 	Faults bool
 }
 
-// Factory makes a world that is torn down with t. Its idle and handshake
-// timeouts are at most a second or two, and no stream takes more than a few
-// megabytes that nobody reads.
+// Factory makes a world that is torn down with t. None of its streams takes more
+// than a few megabytes that nobody reads.
 type Factory func(t *testing.T, settings Settings) World
 
 // patience is how long anything may take before a test gives up, in real time.
