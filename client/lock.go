@@ -168,7 +168,7 @@ func (g *Grant) Mode() Mode { return g.held.info.Mode }
 func (g *Grant) Token() Token { return g.held.info.Token }
 
 // Floor is the last token of an incompatible grant before this one. The resource
-// may refuse every write whose token is below it.
+// may refuse every write whose token is not above it.
 func (g *Grant) Floor() Token { return g.held.info.Floor }
 
 // Owner is who holds.
