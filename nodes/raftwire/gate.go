@@ -2,11 +2,14 @@ package raftwire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
+	"github.com/jonboulle/clockwork"
 )
 
 // gate hands requests of other nodes to Raft and waits for the answers. Ordinary
@@ -18,6 +21,8 @@ type gate struct {
 	snapshots *snapshotStore
 	stable    *stableStore
 	guard     *guard
+	clock     clockwork.Clock
+	patience  patience
 
 	// passing is held for reading by ordinary requests from the moment they are
 	// handed to Raft until it has answered, for writing by an installation.
@@ -25,10 +30,27 @@ type gate struct {
 	repeats repeats
 }
 
+// patience is how long requests wait for Raft to take them: as long as who sent
+// them waits for the answer. A node whose Raft is stuck, in a write or an
+// installation, is not to collect requests that nobody wants answered any more,
+// and to act on them all when it goes on.
+type patience struct{ call, appends, install time.Duration }
+
+func (p patience) of(request any) time.Duration {
+	if a, ok := request.(*raft.AppendEntriesRequest); ok && !isHeartbeat(a) {
+		return p.appends
+	}
+	return p.call
+}
+
+// errLate is what a request ends with that waited too long; its stream is reset.
+var errLate = errors.New("raftwire: Raft did not take the request in time")
+
 // pass hands an ordinary request to Raft. answers is a buffered channel that
 // nobody else uses. ctx is the stream's: a request whose stream has gone before
 // Raft took it is dropped.
 func (g *gate) pass(ctx context.Context, request any, answers chan raft.RPCResponse) (raft.RPCResponse, error) {
+	until := g.clock.Now().Add(g.patience.of(request))
 	g.passing.RLock()
 	defer g.passing.RUnlock()
 	a, isAppend := request.(*raft.AppendEntriesRequest)
@@ -37,7 +59,7 @@ func (g *gate) pass(ctx context.Context, request any, answers chan raft.RPCRespo
 		proven = a.PrevLogEntry + uint64(len(a.Entries))
 		g.trim(a)
 	}
-	answer, err := g.hand(ctx, raft.RPC{Command: request, RespChan: answers}, answers)
+	answer, err := g.hand(ctx, until, raft.RPC{Command: request, RespChan: answers}, answers)
 	if isAppend && err == nil {
 		if r, ok := answer.Response.(*raft.AppendEntriesResponse); ok && r.Success {
 			g.repeats.progress(proven)
@@ -46,15 +68,35 @@ func (g *gate) pass(ctx context.Context, request any, answers chan raft.RPCRespo
 	return answer, err
 }
 
-func (g *gate) hand(ctx context.Context, rpc raft.RPC, answers chan raft.RPCResponse) (raft.RPCResponse, error) {
+func (g *gate) hand(ctx context.Context, until time.Time, rpc raft.RPC, answers chan raft.RPCResponse) (raft.RPCResponse, error) {
+	left := until.Sub(g.clock.Now())
+	if left <= 0 {
+		return raft.RPCResponse{}, errLate
+	}
 	select {
 	case g.consumer <- rpc:
-	case <-ctx.Done():
-		return raft.RPCResponse{}, context.Cause(ctx)
+	default:
+		if err := g.queue(ctx, left, rpc); err != nil {
+			return raft.RPCResponse{}, err
+		}
 	}
 	// Raft has it and may act on it: the gate stays taken until it has answered,
 	// whether or not anybody wants to know.
 	return <-answers, nil
+}
+
+// queue waits until Raft takes the request.
+func (g *gate) queue(ctx context.Context, left time.Duration, rpc raft.RPC) error {
+	timer := g.clock.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case g.consumer <- rpc:
+		return nil
+	case <-timer.Chan():
+		return errLate
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // trim takes off what the newest snapshot covers. Raft looks the previous entry
@@ -84,6 +126,7 @@ func (g *gate) trim(a *raft.AppendEntriesRequest) {
 // install hands an installation to Raft, unless the node has all that is in it:
 // then the data is read and thrown away, and the answer is success.
 func (g *gate) install(ctx context.Context, request *raft.InstallSnapshotRequest, data io.Reader) (answer raft.RPCResponse, drained bool, err error) {
+	until := g.clock.Now().Add(g.patience.install)
 	g.passing.Lock()
 	defer g.passing.Unlock()
 	at := position{request.LastLogIndex, request.LastLogTerm}
@@ -97,7 +140,7 @@ func (g *gate) install(ctx context.Context, request *raft.InstallSnapshotRequest
 		return raft.RPCResponse{Response: &raft.InstallSnapshotResponse{Term: term, Success: true}}, true, nil
 	}
 	answers := make(chan raft.RPCResponse, 1)
-	answer, err = g.hand(ctx, raft.RPC{Command: request, Reader: data, RespChan: answers}, answers)
+	answer, err = g.hand(ctx, until, raft.RPC{Command: request, Reader: data, RespChan: answers}, answers)
 	if r, ok := answer.Response.(*raft.InstallSnapshotResponse); ok && err == nil && r.Success {
 		g.noteInstall(at)
 	}

@@ -6,8 +6,10 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
+	"github.com/jonboulle/clockwork"
 	"github.com/stretchr/testify/require"
 
 	"lockstep/nodes/raftwire/memstore"
@@ -30,7 +32,8 @@ func gateOf(t *testing.T, h *halts, first uint64, terms []uint64, newest positio
 	}
 	return &gate{
 		consumer: make(chan raft.RPC), log: logOf(t, h, disk, first, terms...),
-		snapshots: snapshots, stable: stable, guard: g, repeats: repeats{bound: 3},
+		snapshots: snapshots, stable: stable, guard: g,
+		clock: g.clock, patience: patience{call: time.Minute, appends: time.Hour, install: time.Hour}, repeats: repeats{bound: 3},
 	}
 }
 
@@ -265,4 +268,26 @@ func TestU1_HeartbeatsTakeTheWayOfAllRequests(t *testing.T) {
 	rpc := <-transport.Consumer()
 	require.Equal(t, heartbeat, rpc.Command)
 	rpc.Respond(&raft.AppendEntriesResponse{}, nil)
+}
+
+func TestU9_ARequestThatWaitedTooLongIsDropped(t *testing.T) {
+	heartbeat := &raft.AppendEntriesRequest{Term: 5}
+	g, clock := gateOf(t, newHalts(), 0, nil, position{}), clockwork.NewFakeClock()
+	g.clock = clock
+	t.Run("for Raft", func(t *testing.T) {
+		passed := make(chan error, 1)
+		go func() {
+			_, err := g.pass(t.Context(), heartbeat, make(chan raft.RPCResponse, 1))
+			passed <- err
+		}()
+		require.NoError(t, clock.BlockUntilContext(t.Context(), 1))
+		clock.Advance(g.patience.call)
+		require.ErrorIs(t, <-passed, errLate)
+	})
+	t.Run("for an installation", func(t *testing.T) {
+		_, err := g.hand(t.Context(), clock.Now(), raft.RPC{Command: heartbeat}, nil)
+		require.ErrorIs(t, err, errLate)
+	})
+	require.Equal(t, g.patience.appends, g.patience.of(&raft.AppendEntriesRequest{Entries: entries(1, 1)}))
+	require.Equal(t, g.patience.call, g.patience.of(&raft.RequestVoteRequest{}))
 }

@@ -55,8 +55,11 @@ func (t *Tenure) Term() uint64 { return t.term }
 
 // Valid tells whether this node may still speak as the leader of the term; it
 // looks at Raft's current term. What was answered before it turned false was
-// right when it was decided.
-func (t *Tenure) Valid() bool { return !t.over.Load() && t.raft.Term() == t.term }
+// right when it was decided. A leader that gave up for want of a quorum keeps the
+// term, but can do nothing more in it: nobody leads twice in a term.
+func (t *Tenure) Valid() bool {
+	return !t.over.Load() && t.raft.Term() == t.term && t.raft.Leading()
+}
 
 // Now is the log clock: the largest time in the log when the tenure began, plus
 // what has passed on Mono since.
