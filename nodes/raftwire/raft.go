@@ -64,7 +64,7 @@ func Open(cfg Config, deps Deps) (*Raft, error) {
 		consumer: make(chan raft.RPC), log: r.log, snapshots: r.snapshots, stable: r.stable, guard: g,
 		clock:    deps.Clocks.Mono,
 		patience: patience{call: cfg.CallTimeout, appends: cfg.AppendTimeout, install: cfg.RestoreTimeout},
-		repeats: repeats{bound: cfg.MaxInstalls},
+		repeats:  repeats{bound: cfg.MaxInstalls},
 	})
 	if r.raft, err = raft.NewRaft(cfg.raft(deps), r.fsm, r.log, r.stable, r.snapshots, r.transport); err != nil {
 		r.transport.Close()
