@@ -15,6 +15,7 @@ func (r *reader) mode() Mode {
 	m := Mode(r.byte())
 	if !m.Valid() {
 		r.fail()
+		return 0
 	}
 	return m
 }
