@@ -72,9 +72,13 @@ func (d *Directory) fill(cfg Config, logger *slog.Logger, vfs types.VFS) (err er
 	}
 	logs := filepath.Join(cfg.Directory, logDir)
 	d.segments = &segments{VFS: vfs}
+	files := filer{segment.NewFiler(logs, d.segments)}
+	if err := finishSeal(&d.meta, files, logs); err != nil {
+		return openError(logs, err)
+	}
 	d.wal, err = wal.Open(logs,
 		wal.WithSegmentSize(cfg.SegmentSize),
-		wal.WithSegmentFiler(segment.NewFiler(logs, d.segments)),
+		wal.WithSegmentFiler(files),
 		wal.WithMetaStore(&d.meta),
 		wal.WithLogger(raftwire.NewLogger(logger, clockwork.NewRealClock())))
 	if err != nil {
