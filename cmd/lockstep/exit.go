@@ -9,6 +9,7 @@ import (
 
 	"lockstep/client"
 	"lockstep/cmd/lockstep/holding"
+	"lockstep/transport/certs"
 )
 
 // Exit codes, those of sysexits.h where it has one. Otherwise `lockstep lock`
@@ -49,6 +50,9 @@ var verdicts = []struct {
 	next string
 }{
 	{client.ErrNotPermitted, exitNotPermitted, "use a certificate of this cluster's authority: --ca, --cert and --key, or --data"},
+	{certs.ErrStranger, exitNotPermitted, "use a certificate of this cluster's authority: --ca, --cert and --key, or --data"},
+	{certs.ErrExpired, exitNotPermitted, "issue a new certificate: lockstepd certs client --help"},
+	{certs.ErrKind, exitNotPermitted, "use a client's certificate: lockstepd certs client --help"},
 	{client.ErrWrongCluster, exitNotPermitted, "check --endpoints, --data and LOCKSTEP_ENDPOINTS: they lead to another cluster"},
 	{client.ErrHeld, exitNotAcquired, "leave --try out to wait, or see who has it: lockstep locks"},
 	{client.ErrTimeout, exitNotAcquired, "wait longer with --wait, or see who is ahead: lockstep waiters"},

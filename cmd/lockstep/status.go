@@ -15,7 +15,7 @@ import (
 
 // statusPatience is how long one node may take to answer before it counts as
 // not answering.
-const statusPatience = 2 * time.Second
+const statusPatience = 4 * time.Second
 
 func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{

@@ -284,7 +284,7 @@ func (c *cluster) banner(h Health, took time.Duration) string {
 	lockstep := filepath.Join(filepath.Dir(c.deps.Program), "lockstep")
 	if wd, err := os.Getwd(); err == nil {
 		if relative, err := filepath.Rel(wd, lockstep); err == nil && !strings.HasPrefix(relative, "..") {
-			lockstep = relative
+			lockstep = "./" + relative
 		}
 	}
 	where := ""
