@@ -192,7 +192,7 @@ func (a *acquire) deliverLocked(h *held) {
 	if a.abandoned {
 		a.disposed = true
 		s.releaseLocked(h, nil)
-		a.finishLocked(a.withdrawn(nil))
+		a.finishLocked(a.withdrawn())
 		return
 	}
 	a.held = h
@@ -212,8 +212,8 @@ func (a *acquire) deliverLocked(h *held) {
 }
 
 // withdrawn is the error of an acquire that certainly holds nothing.
-func (a *acquire) withdrawn(why error) *Error {
-	return &Error{Op: "acquire", Path: a.lock.path, Err: ErrTimeout, Detail: "the request was withdrawn", Cause: why}
+func (a *acquire) withdrawn() *Error {
+	return &Error{Op: "acquire", Path: a.lock.path, Err: ErrTimeout, Detail: "the request was withdrawn"}
 }
 
 // withdraw gives the acquire up because ctx has ended, and returns when it is
@@ -271,7 +271,7 @@ func (a *acquire) abandonLocked() (uncertain bool, problem error) {
 		// Granted already, and waiting for belief.
 		a.disposed = true
 		s.disbelieved = slices.DeleteFunc(s.disbelieved, func(d *acquire) bool { return d == a })
-		a.finishLocked(a.withdrawn(nil))
+		a.finishLocked(a.withdrawn())
 		s.releaseLocked(a.held, nil)
 		return true, nil
 	case a.sequence == 0:
@@ -331,7 +331,7 @@ func (c *cancel) answered(_ *call, f *lockstepv1.NodeFrame, err error) {
 		}
 		s.releaseLocked(h, nil)
 	}
-	a.finishLocked(a.withdrawn(nil))
+	a.finishLocked(a.withdrawn())
 }
 
 // overdue implements asker: a withdrawal goes on for as long as the session lives.

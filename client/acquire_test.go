@@ -190,12 +190,12 @@ func TestNoQuorumIsSaidClearly(t *testing.T) {
 		s.with(func() {
 			s.problem = &lockstepv1.Problem{Code: lockstepv1.Code_CODE_NO_QUORUM, Detail: "no quorum: start the nodes that are down"}
 		})
-		began := time.Now()
+		began := mono.Now()
 		_, err := session.Lock("/a").Acquire(t.Context())
 		require.ErrorIs(t, err, ErrUnavailable)
 		assert.NotErrorIs(t, err, ErrOutcomeUnknown, "every attempt was refused unexecuted")
 		assert.ErrorContains(t, err, "start the nodes that are down")
-		assert.InDelta(t, 10*time.Second, time.Since(began), float64(time.Second))
+		assert.InDelta(t, 10*time.Second, mono.Since(began), float64(time.Second))
 
 		s.with(func() { s.problem = nil })
 		acquired(t, session.Lock("/b"))

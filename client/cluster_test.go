@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/jonboulle/clockwork"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -18,6 +19,8 @@ import (
 
 // These tests run real nodes, with Raft inside, over a network in memory and in
 // virtual time.
+
+var mono = clockwork.NewRealClock() // virtual, in synctest
 
 type cluster struct {
 	*nodestest.Cluster
@@ -44,7 +47,7 @@ func (c *cluster) connect(t *testing.T, change ...func(*client.Config)) (*client
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		cl.Close()
-		<-time.After(time.Second)
+		<-mono.After(time.Second)
 	})
 	return cl, host
 }
@@ -75,7 +78,7 @@ func TestClusterAcquireWaitRelease(t *testing.T) {
 			assert.NoError(t, err)
 			granted <- g
 		}()
-		<-time.After(time.Second)
+		<-mono.After(time.Second)
 		var waiting []client.WaiterInfo
 		for w, err := range c1.ListWaiters(t.Context(), "/") {
 			require.NoError(t, err)
@@ -114,7 +117,7 @@ func TestClusterSurvivesItsLeader(t *testing.T) {
 					last = g.Token()
 					inside++
 					assert.Equal(t, 1, inside, "holders")
-					<-time.After(50 * time.Millisecond)
+					<-mono.After(50 * time.Millisecond)
 					inside--
 					counted++
 					assert.NoError(t, g.Release(t.Context()))
@@ -122,10 +125,10 @@ func TestClusterSurvivesItsLeader(t *testing.T) {
 			})
 		}
 		for range 5 {
-			<-time.After(3 * time.Second)
+			<-mono.After(3 * time.Second)
 			leader := c.Leader()
 			c.Crash(leader)
-			<-time.After(2 * time.Second)
+			<-mono.After(2 * time.Second)
 			c.Restart(leader)
 		}
 		wg.Wait()
@@ -176,22 +179,22 @@ func TestClusterExpiresTheDead(t *testing.T) {
 		s := session(t, dead)
 		g, err := s.Lock("/a", client.Delay(0)).Acquire(t.Context())
 		require.NoError(t, err)
-		<-time.After(5 * time.Second)
+		<-mono.After(5 * time.Second)
 		for _, n := range c.Names() {
 			c.Net().Partition(host, n)
 		}
-		cut := time.Now()
+		cut := mono.Now()
 		ctx := g.Context()
 		next, err := session(t, living).Lock("/a").Acquire(t.Context())
 		require.NoError(t, err)
-		took := time.Since(cut)
+		took := mono.Since(cut)
 		assert.Error(t, ctx.Err(), "belief ended before")
 		assert.False(t, g.Held())
 		assert.GreaterOrEqual(t, took, 8*time.Second, "TTL after the last heartbeat, which was at most TTL/5 before the cut")
 		assert.LessOrEqual(t, took, 11*time.Second)
 		assert.Greater(t, next.Token(), g.Token())
 		c.Net().HealAll()
-		<-time.After(5 * time.Second)
+		<-mono.After(5 * time.Second)
 		assert.Equal(t, client.StateExpired, s.State())
 	})
 }
@@ -206,16 +209,16 @@ func TestClusterTakeOver(t *testing.T) {
 		require.NoError(t, err)
 		heir, err := second.TakeOver(t.Context(), old.Credential())
 		require.NoError(t, err)
-		<-time.After(time.Second)
+		<-mono.After(time.Second)
 		assert.Equal(t, client.StateExpired, old.State())
 		require.ErrorIs(t, context.Cause(old.Context()), client.ErrSuperseded)
 		require.Len(t, heir.Grants(), 1)
 		inherited := heir.Grants()[0]
 		assert.Equal(t, g.Token(), inherited.Token())
 		assert.True(t, inherited.Held())
-		began := time.Now()
+		began := mono.Now()
 		require.NoError(t, inherited.Release(t.Context()))
-		assert.Greater(t, time.Since(began), 5*time.Second, "only after the old process has surely stopped believing")
+		assert.Greater(t, mono.Since(began), 5*time.Second, "only after the old process has surely stopped believing")
 	})
 }
 
@@ -229,7 +232,7 @@ func TestClusterHoldsEnd(t *testing.T) {
 		require.NoError(t, err)
 		assert.False(t, g.Held())
 		assert.True(t, next.Held())
-		left := time.Until(next.HeldUntil())
+		left := mono.Until(next.HeldUntil())
 		assert.LessOrEqual(t, left, 4900*time.Millisecond)
 		assert.Greater(t, left, 4*time.Second)
 	})
@@ -278,15 +281,15 @@ func TestClusterWatchHasNoGapsAndNoDuplicates(t *testing.T) {
 			require.NoError(t, g.Release(t.Context()))
 			_, err = s.Lock("/elsewhere").TryAcquire(t.Context())
 			_ = err
-			switch {
-			case i%20 == 7:
+			switch i % 20 {
+			case 7:
 				for _, n := range c.Names() {
 					c.Net().CutConnections(host, n)
 				}
-			case i%20 == 15:
+			case 15:
 				leader := c.Leader()
 				c.Crash(leader)
-				<-time.After(time.Second)
+				<-mono.After(time.Second)
 				c.Restart(leader)
 			}
 		}

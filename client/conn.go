@@ -40,7 +40,9 @@ type conn struct {
 	heard time.Time
 	// owedSince is when requests were first seen pending in a silence.
 	owedSince time.Time
-	beats     *beats
+	// useful: the node has answered something since its Welcome.
+	useful bool
+	beats  *beats
 	// kick wakes the heartbeat loop before its time.
 	kick chan struct{}
 
@@ -151,6 +153,7 @@ func (c *conn) readOne() (*lockstepv1.NodeFrame, error) {
 func (c *conn) hearLocked() {
 	c.heard = c.link.client.mono().Now()
 	c.owedSince = time.Time{}
+	c.useful = true
 }
 
 // close gives the connection up; the link notices through ctx.

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// seekMin and seekMax bound the pauses between searches for a better
+	// seekFirst and seekLast bound the pauses between searches for a better
 	// connection while the present one still stands.
-	seekMin = 250 * time.Millisecond
-	seekMax = 10 * time.Second
+	seekFirst = 250 * time.Millisecond
+	seekLast  = 10 * time.Second
 )
 
 // dialRound is a round of dialling in which no node welcomed this client.
@@ -155,7 +155,7 @@ func (l *link) search(n *conn, leader string) {
 
 	l.mu.Lock()
 	l.seeking = false
-	l.seekAfter = l.client.mono().Now().Add(seekMin/2 + pause(l.seekTries, seekMin, seekMax, l.client.dice.draw))
+	l.seekAfter = l.client.mono().Now().Add(seekFirst/2 + pause(l.seekTries, seekFirst, seekLast, l.client.dice.draw))
 	l.seekTries++
 	if better != nil {
 		l.seekTries = 0

@@ -21,6 +21,9 @@ import (
 	"lockstep/transport/simnet"
 )
 
+// mono is the virtual time of the test.
+var mono = clockwork.NewRealClock()
+
 // service is a stand-in for a cluster: one state, answered by as many nodes as
 // wanted, with the faults that a real cluster can hardly be made to show.
 type service struct {
@@ -62,7 +65,7 @@ type fakeSession struct {
 	cancelled map[uint64]bool
 	ended     []*lockstepv1.WaitOutcome
 	on        *fakeStream
-	expiry    *time.Timer
+	expiry    clockwork.Timer
 	embargo   time.Time
 	grantsAt  *lockstepv1.Position
 }
@@ -76,7 +79,7 @@ type fakeLock struct {
 type fakeWaiter struct {
 	waiter *lockstepv1.Waiter
 	hold   time.Duration
-	timer  *time.Timer
+	timer  clockwork.Timer
 }
 
 type fakeStream struct {
@@ -301,7 +304,7 @@ func (o *fakeStream) decide(f *lockstepv1.ClientFrame) *lockstepv1.NodeFrame {
 		at := s.at()
 		s.push(x, &lockstepv1.Event{Kind: lockstepv1.EventKind_EVENT_KIND_SESSION_TAKEN_OVER, Position: at, Incarnation: x.info.GetIncarnation()})
 		x.on, o.bound[x.info.GetSession()] = o, true
-		x.embargo = time.Now().Add(s.embargo)
+		x.embargo = mono.Now().Add(s.embargo)
 		last := uint64(0)
 		for seq := range x.answers {
 			last = max(last, seq)
@@ -358,7 +361,7 @@ func (o *fakeStream) open(m *lockstepv1.OpenSession) *lockstepv1.NodeFrame {
 		}
 		x.grantsAt = s.at()
 		s.sessions[s.lastID] = x
-		x.expiry = time.AfterFunc(time.Duration(m.GetTtlNs()), func() {
+		x.expiry = mono.AfterFunc(time.Duration(m.GetTtlNs()), func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.expire(x, lockstepv1.EndReason_END_REASON_SESSION_EXPIRED)
@@ -462,7 +465,7 @@ func (s *service) acquire(x *fakeSession, m *lockstepv1.Acquire) *lockstepv1.Nod
 	}}
 	l.queue = append(l.queue, w)
 	if m.GetWaitNs() > 0 {
-		w.timer = time.AfterFunc(time.Duration(m.GetWaitNs()), func() {
+		w.timer = mono.AfterFunc(time.Duration(m.GetWaitNs()), func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.endWait(w, lockstepv1.EndReason_END_REASON_WAIT_TIMED_OUT)
@@ -474,7 +477,7 @@ func (s *service) acquire(x *fakeSession, m *lockstepv1.Acquire) *lockstepv1.Nod
 func granted(g *lockstepv1.Grant, l *fakeLock, at *lockstepv1.Position) *lockstepv1.NodeFrame {
 	m := &lockstepv1.Granted{Grant: g, Position: at}
 	if end, ok := l.ends[g.GetToken()]; ok {
-		m.HoldRemainingNs = int64(time.Until(end))
+		m.HoldRemainingNs = int64(mono.Until(end))
 	}
 	return &lockstepv1.NodeFrame{Body: &lockstepv1.NodeFrame_Granted{Granted: m}}
 }
@@ -489,9 +492,9 @@ func (s *service) grant(x *fakeSession, l *fakeLock, path string, owner uint64, 
 	}
 	l.holders = append(l.holders, g)
 	if hold > 0 {
-		g.UntilNs = uint64(time.Now().Add(hold).UnixNano())
-		l.ends[g.GetToken()] = time.Now().Add(hold)
-		time.AfterFunc(hold, func() {
+		g.UntilNs = uint64(mono.Now().Add(hold).UnixNano())
+		l.ends[g.GetToken()] = mono.Now().Add(hold)
+		mono.AfterFunc(hold, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if s.find(path, g.GetToken()) != nil {
@@ -559,7 +562,7 @@ func (s *service) endWait(w *fakeWaiter, reason lockstepv1.EndReason) bool {
 }
 
 func (s *service) release(x *fakeSession, m *lockstepv1.Release) *lockstepv1.NodeFrame {
-	if left := time.Until(x.embargo); left > 0 {
+	if left := mono.Until(x.embargo); left > 0 {
 		f := refusal(lockstepv1.Reason_REASON_EMBARGOED)
 		f.GetRefusal().RetryAfterNs = int64(left)
 		return f
@@ -617,7 +620,7 @@ func (s *service) state(x *fakeSession) *lockstepv1.SessionState {
 			if h.GetSession() == x.info.GetSession() {
 				hg := &lockstepv1.HeldGrant{Grant: h}
 				if end, ok := l.ends[h.GetToken()]; ok {
-					hg.HoldRemainingNs = int64(time.Until(end))
+					hg.HoldRemainingNs = int64(mono.Until(end))
 				}
 				st.Grants = append(st.Grants, hg)
 			}
@@ -709,12 +712,12 @@ func (s *service) exactlyOnce(t *testing.T) {
 type bentClocks struct{ suspended, wallSet atomic.Int64 }
 
 func (b *bentClocks) clocks() clocks.Clocks {
-	start := time.Now()
+	start := mono.Now()
 	return clocks.Clocks{
-		Mono: clockwork.NewRealClock(),
-		Boot: func() time.Duration { return time.Since(start) + time.Duration(b.suspended.Load()) },
+		Mono: mono,
+		Boot: func() time.Duration { return mono.Since(start) + time.Duration(b.suspended.Load()) },
 		Wall: func() time.Time {
-			return time.Now().Add(time.Duration(b.suspended.Load() + b.wallSet.Load())).Round(0)
+			return mono.Now().Add(time.Duration(b.suspended.Load() + b.wallSet.Load())).Round(0)
 		},
 	}
 }
@@ -790,6 +793,6 @@ type outcome struct {
 
 // pass lets virtual time pass.
 func pass(d time.Duration) {
-	<-time.After(d)
+	<-mono.After(d)
 	synctest.Wait()
 }

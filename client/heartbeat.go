@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// beatRetryMin is the first ceiling of the pauses after a heartbeat that was
+	// beatRetryFirst is the first ceiling of the pauses after a heartbeat that was
 	// not acknowledged; the last is the session's interval.
-	beatRetryMin = 50 * time.Millisecond
+	beatRetryFirst = 50 * time.Millisecond
 	// bundleSlack: sessions that are due within interval/bundleSlack ride along.
 	bundleSlack = 8
 )
@@ -218,7 +218,7 @@ func (l *link) beatAgain(c *conn, p *lockstepv1.Problem, sessions ...*Session) {
 	l.mu.Lock()
 	now := l.client.mono().Now()
 	for _, s := range sessions {
-		soon := max(pause(s.beatTries, min(beatRetryMin, s.interval), s.interval, l.client.dice.draw), time.Duration(p.GetRetryAfterNs()))
+		soon := max(pause(s.beatTries, min(beatRetryFirst, s.interval), s.interval, l.client.dice.draw), time.Duration(p.GetRetryAfterNs()))
 		s.beatTries++
 		if at := now.Add(soon); at.Before(s.nextBeat) {
 			s.nextBeat = at

@@ -69,18 +69,13 @@ func (l *link) start() {
 // run keeps a connection until the client is closed.
 func (l *link) run() {
 	for tries := 0; l.ctx.Err() == nil; {
-		began := l.client.mono().Now()
 		c, err := l.connect(l.ctx, "")
-		if err == nil {
-			l.serve(c)
-			if l.client.mono().Since(began) > l.client.cfg.BackoffMax {
-				tries = 0
-				continue
-			}
-		} else {
+		switch {
+		case err != nil:
 			l.unreachable(err)
+		case l.serve(c):
+			tries = 0 // a node that welcomes and then breaks off does not count
 		}
-		// A node that welcomes and then breaks off is no reason to hurry, either.
 		if !l.client.pause(l.ctx, tries) {
 			return
 		}
@@ -88,14 +83,15 @@ func (l *link) run() {
 	}
 }
 
-// serve uses c until it fails, or a better one is found and used instead.
-func (l *link) serve(c *conn) {
+// serve uses c until it fails, or a better one is found and used instead. It
+// tells whether the last one was of any use.
+func (l *link) serve(c *conn) (useful bool) {
 	for {
 		l.adopt(c)
 		next := l.guard(c)
-		l.drop(c, context.Cause(c.ctx))
+		useful = l.drop(c, context.Cause(c.ctx))
 		if next == nil {
-			return
+			return useful
 		}
 		c = next
 	}
@@ -142,7 +138,7 @@ func (l *link) adopt(c *conn) {
 
 // drop takes the unanswered calls back from c. Whether they took effect is not
 // known.
-func (l *link) drop(c *conn, why error) {
+func (l *link) drop(c *conn, why error) (useful bool) {
 	if why == nil {
 		why = fmt.Errorf("connection to %s given up for a better one: %w", c.address, transport.ErrClosed)
 	}
@@ -170,6 +166,7 @@ func (l *link) drop(c *conn, why error) {
 		s.bound, s.binding = nil, nil
 	}
 	closed := l.closed
+	useful = c.useful
 	l.mu.Unlock()
 	for _, s := range sessions {
 		s.disconnected()
@@ -177,6 +174,7 @@ func (l *link) drop(c *conn, why error) {
 	if !closed {
 		l.client.log.Info("disconnected", "node", c.node(), "address", c.address, "link", l.index, "why", why)
 	}
+	return useful
 }
 
 // submit sends the call as soon as it can be sent. It may be called with

@@ -151,13 +151,9 @@ func refused(op, path string, r *lockstepv1.Refusal) *Error {
 // sessionOver tells whether a refusal says that the session is over for this
 // client.
 func sessionOver(r *lockstepv1.Refusal) bool {
-	switch r.GetReason() {
-	case lockstepv1.Reason_REASON_SESSION_UNKNOWN, lockstepv1.Reason_REASON_SESSION_EXPIRED,
-		lockstepv1.Reason_REASON_SESSION_SUPERSEDED, lockstepv1.Reason_REASON_NOT_YOURS:
-		return true
-	default:
-		return false
-	}
+	reason := r.GetReason()
+	return reason == lockstepv1.Reason_REASON_SESSION_UNKNOWN || reason == lockstepv1.Reason_REASON_SESSION_EXPIRED ||
+		reason == lockstepv1.Reason_REASON_SESSION_SUPERSEDED || reason == lockstepv1.Reason_REASON_NOT_YOURS
 }
 
 // unexpected is the answer of a node that does not fit the request.

@@ -25,7 +25,7 @@ func TestHeartbeatsKeepTheSessionAlive(t *testing.T) {
 			pass(5 * time.Second)
 			require.True(t, g.Held())
 			require.Equal(t, StateAlive, session.State())
-			left := time.Until(session.BelievesUntil())
+			left := mono.Until(session.BelievesUntil())
 			require.LessOrEqual(t, left, 6*time.Second)
 			require.Greater(t, left, 3*time.Second)
 		}
@@ -42,10 +42,10 @@ func TestBeliefEndsBeforeTheServiceExpiresAndMayComeBack(t *testing.T) {
 		g := acquired(t, session.Lock("/a"))
 		ctx := g.Context()
 		s.net.Partition("c", "n1")
-		cut := time.Now()
+		cut := mono.Now()
 		<-ctx.Done()
 		assert.ErrorIs(t, context.Cause(ctx), ErrLost)
-		assert.LessOrEqual(t, time.Since(cut), 6*time.Second)
+		assert.LessOrEqual(t, mono.Since(cut), 6*time.Second)
 		assert.False(t, g.Held())
 		assert.Equal(t, 1, s.holders("/a"), "the service still keeps the lock")
 		assert.Equal(t, StateJeopardy, (<-events).State)
@@ -175,12 +175,12 @@ func TestHoldGrantedAtOnceCountsFromTheFirstSending(t *testing.T) {
 		session := s.connect(t, "c").session(t)
 		s.net.SetLatency("c", "n1", 200*time.Millisecond)
 		s.net.SetLatency("n1", "c", 200*time.Millisecond)
-		sent := time.Now()
+		sent := mono.Now()
 		g := acquired(t, session.Lock("/a", Hold(2*time.Second)))
 		assert.Equal(t, sent.Add(1960*time.Millisecond), g.HeldUntil())
 		ctx := g.Context()
 		<-ctx.Done()
-		assert.Equal(t, 1960*time.Millisecond, time.Since(sent))
+		assert.Equal(t, 1960*time.Millisecond, mono.Since(sent))
 		assert.ErrorContains(t, context.Cause(ctx), "the hold has ended")
 		assert.Equal(t, StateAlive, session.State())
 		pass(time.Second)
@@ -192,7 +192,7 @@ func TestHoldIsNotMovedByRetries(t *testing.T) {
 	run(t, func(t *testing.T) {
 		s := newService(t, "n1")
 		session := s.connect(t, "c").session(t)
-		sent := time.Now()
+		sent := mono.Now()
 		drop := true
 		s.with(func() {
 			s.swallow = func(f *lockstepv1.NodeFrame) bool { return drop && f.GetGranted() != nil }
@@ -219,7 +219,7 @@ func TestHoldAfterAWaitIsAskedFor(t *testing.T) {
 		got := <-waiting
 		require.NoError(t, got.err)
 		// Granted at 10 s; pushed and asked at 10.3 s, when 4.7 s remained.
-		asked := time.Now().Add(-300 * time.Millisecond)
+		asked := mono.Now().Add(-300 * time.Millisecond)
 		assert.Equal(t, asked.Add(4700*time.Millisecond*98/100), got.grant.HeldUntil())
 	})
 }
@@ -313,11 +313,11 @@ func TestTakeOver(t *testing.T) {
 		require.Len(t, grants, 3, "one for each acquisition")
 		assert.Equal(t, g.Token(), grants[0].Token())
 		assert.True(t, grants[0].Held())
-		began := time.Now()
+		began := mono.Now()
 		for _, g := range grants {
 			require.NoError(t, g.Release(t.Context()))
 		}
-		assert.GreaterOrEqual(t, time.Since(began), 2*time.Second, "the embargo")
+		assert.GreaterOrEqual(t, mono.Since(began), 2*time.Second, "the embargo")
 		assert.Zero(t, s.holders("/a"))
 		assert.NotEqual(t, lock.Owner(), heir.Lock("/a").Owner())
 	})
@@ -440,8 +440,8 @@ func TestEventsOfASlowReader(t *testing.T) {
 		events := session.Events()
 		for range MaxSessionEvents {
 			session.mu.Lock()
-			session.enterLocked(StateJeopardy, time.Now())
-			session.enterLocked(StateAlive, time.Now())
+			session.enterLocked(StateJeopardy, mono.Now())
+			session.enterLocked(StateAlive, mono.Now())
 			session.mu.Unlock()
 		}
 		require.NoError(t, session.End(t.Context()))

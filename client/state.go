@@ -191,7 +191,7 @@ func (a *acquire) waitEndedLocked(reason lockstepv1.EndReason) {
 	case lockstepv1.EndReason_END_REASON_WAIT_TIMED_OUT:
 		a.finishLocked(&Error{Op: "acquire", Path: a.lock.path, Err: ErrTimeout})
 	case lockstepv1.EndReason_END_REASON_CANCELLED:
-		a.finishLocked(a.withdrawn(nil))
+		a.finishLocked(a.withdrawn())
 	case lockstepv1.EndReason_END_REASON_SESSION_EXPIRED, lockstepv1.EndReason_END_REASON_SESSION_ENDED:
 		a.finishLocked(&Error{Op: "acquire", Path: a.lock.path, Err: ErrSessionExpired})
 	case lockstepv1.EndReason_END_REASON_RELEASED, lockstepv1.EndReason_END_REASON_HOLD_ENDED,

@@ -283,6 +283,9 @@ func (h *watchHub) read(n *conn, ch *channel) error {
 		if err := transport.ReadMessage(ch.frames, f); err != nil {
 			return err
 		}
+		h.link.mu.Lock()
+		n.hearLocked()
+		h.link.mu.Unlock()
 		h.received(n, f)
 	}
 }

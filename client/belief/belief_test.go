@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jonboulle/clockwork"
 	"github.com/stretchr/testify/assert"
 
 	"lockstep/client/belief"
@@ -57,7 +58,7 @@ func TestNothingBelievesNothing(t *testing.T) {
 }
 
 func TestRealWallClockCarriesNoMonotonicReading(t *testing.T) {
-	start := belief.Reading{Mono: zero.Mono, Boot: zero.Boot, Wall: time.Now()}
+	start := belief.Reading{Mono: zero.Mono, Boot: zero.Boot, Wall: clockwork.NewRealClock().Now()}
 	// A wall clock that jumped ahead: its monotonic part would hide it.
 	jumped := start
 	jumped.Wall = time.Unix(0, start.Wall.Add(time.Hour).UnixNano())

@@ -19,28 +19,29 @@ import (
 )
 
 // openSQLite opens a database file that several connections may write to.
-func openSQLite(t testing.TB, fences fence.SQL) *sql.DB {
-	t.Helper()
-	return reopen(t, filepath.Join(t.TempDir(), "fence.db"), fences)
+func openSQLite(tb testing.TB, fences fence.SQL) *sql.DB {
+	tb.Helper()
+	return reopen(tb, filepath.Join(tb.TempDir(), "fence.db"), fences)
 }
 
-func reopen(t testing.TB, file string, fences fence.SQL) *sql.DB {
-	t.Helper()
+func reopen(tb testing.TB, file string, fences fence.SQL) *sql.DB {
+	tb.Helper()
 	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_txlock=immediate")
-	require.NoError(t, err)
-	t.Cleanup(func() { db.Close() })
-	require.NoError(t, fences.Create(t.Context(), db))
+	require.NoError(tb, err)
+	tb.Cleanup(func() { db.Close() })
+	require.NoError(tb, fences.Create(tb.Context(), db))
 	return db
 }
 
 // stores are all implementations of Store.
-func stores(t testing.TB) map[string]func() fence.Store {
+func stores(tb testing.TB) map[string]func() fence.Store {
+	tb.Helper()
 	return map[string]func() fence.Store{
 		"memory": func() fence.Store { return new(fence.Memory) },
-		"sql":    func() fence.Store { return fence.SQL{}.Store(openSQLite(t, fence.SQL{})) },
+		"sql":    func() fence.Store { return fence.SQL{}.Store(openSQLite(tb, fence.SQL{})) },
 		"sql with $1": func() fence.Store {
 			fences := fence.SQL{Table: "other_name", Dollar: true}
-			return fences.Store(openSQLite(t, fences))
+			return fences.Store(openSQLite(tb, fences))
 		},
 	}
 }
