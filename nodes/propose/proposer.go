@@ -88,6 +88,8 @@ type Proposer struct {
 	queue   []pending
 	spare   []pending
 	closed  bool
+	wanted  int           // how many commands company waits for; 0: it does not
+	enough  chan struct{} // holds one signal that so many have come
 	arrived chan struct{} // holds one signal that the queue is not empty
 	ended   chan struct{}
 	stats   Stats
@@ -99,7 +101,7 @@ type Proposer struct {
 func New(cfg Config, raft Raft, office Office, term uint64, now func() time.Time) *Proposer {
 	p := &Proposer{
 		cfg: cfg, raft: raft, office: office, term: term, now: now,
-		arrived: make(chan struct{}, 1), ended: make(chan struct{}),
+		arrived: make(chan struct{}, 1), enough: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	go p.run()
 	return p
@@ -130,7 +132,14 @@ func (p *Proposer) submit(command engine.Command, done Completion, limit int) er
 	}
 	p.queue = append(p.queue, pending{command, done})
 	first := len(p.queue) == 1
+	enough := p.wanted > 0 && len(p.queue) >= p.wanted
 	p.mu.Unlock()
+	if enough {
+		select {
+		case p.enough <- struct{}{}:
+		default:
+		}
+	}
 	if first {
 		select {
 		case p.arrived <- struct{}{}:
@@ -182,14 +191,42 @@ func (p *Proposer) run() {
 			var following *entry
 			if err == nil {
 				p.settle(flying, index)
+			}
+			n := len(flying.batch)
+			p.tell(flying, response, err)
+			if err == nil {
+				p.company(n)
 				if batch := p.grab(); batch != nil {
 					following = p.propose(batch, &buffer)
 				}
 			}
-			p.tell(flying, response, err)
 			flying = following
 		}
 	}
+}
+
+func (p *Proposer) company(n int) {
+	p.mu.Lock()
+	if n < 2 {
+		p.mu.Unlock()
+		return
+	}
+	p.wanted = min(n+len(p.queue), p.cfg.BatchCommands)
+	select {
+	case <-p.enough:
+	default:
+	}
+	p.mu.Unlock()
+	timer := time.NewTimer(500 * time.Microsecond)
+	select {
+	case <-p.enough:
+	case <-timer.C:
+	case <-p.ended:
+	}
+	timer.Stop()
+	p.mu.Lock()
+	p.wanted = 0
+	p.mu.Unlock()
 }
 
 // take waits for commands; false: the proposer has ended.

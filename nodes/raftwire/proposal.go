@@ -19,11 +19,17 @@ type Proposal struct {
 	err      error
 }
 
+// NewProposal returns a proposal and what settles it: for who stands in for Raft.
+func NewProposal() (p *Proposal, settle func(response any, index, term uint64, err error)) {
+	p = &Proposal{done: make(chan struct{})}
+	return p, p.settle
+}
+
 // Propose hands data to Raft as one entry; data must not be changed afterwards.
 // It blocks until Raft's main loop takes it. Entries of one goroutine keep their
 // order.
 func (r *Raft) Propose(data []byte) *Proposal {
-	p := &Proposal{done: make(chan struct{})}
+	p, _ := NewProposal()
 	if len(data) > r.cfg.MaxEntry {
 		p.settle(nil, 0, 0, fmt.Errorf("%w: %d bytes, limit %d", ErrTooLarge, len(data), r.cfg.MaxEntry))
 		return p
