@@ -19,7 +19,7 @@ import (
 // and its exit code says whether trying again helps.
 func TestNodeRefusesToStart(t *testing.T) {
 	root := t.TempDir()
-	layout, plan, err := dev.Prepare(root, 3)
+	layout, plan, err := dev.Prepare(dev.Config{Data: root, Nodes: 3, Ports: harness.Ports()})
 	require.NoError(t, err)
 	serve := func(t *testing.T, args ...string) (int, string) {
 		t.Helper()

@@ -18,7 +18,7 @@ import (
 )
 
 func devCommand(stdout io.Writer) *cobra.Command {
-	var cfg dev.Config
+	cfg := dev.Config{Ports: dev.UsualPorts()}
 	level := "info"
 	cmd := &cobra.Command{
 		Use:   "dev",

@@ -4,7 +4,9 @@ package harness
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,7 +70,7 @@ func StartCluster(t testing.TB, o Options) *Cluster {
 		o.Nodes = 3
 	}
 	c := &Cluster{Data: t.TempDir(), options: o}
-	layout, plan, err := dev.Prepare(c.Data, o.Nodes)
+	layout, plan, err := dev.Prepare(dev.Config{Data: c.Data, Nodes: o.Nodes, Ports: Ports()})
 	require.NoError(t, err)
 	for _, m := range plan.Members {
 		n := &Node{Name: m.Node, Address: m.Address, Admin: m.Admin, config: layout.Config(m.Node), args: o.Serve}
@@ -89,13 +91,24 @@ func StartCluster(t testing.TB, o Options) *Cluster {
 	return c
 }
 
+// Ports is a place to look for free ports: below those that the system gives to
+// clients, which might take a node's while it is down, and anywhere there, so
+// that others who test on this machine look elsewhere.
+func Ports() dev.Ports {
+	return dev.Ports{UDP: 10_000 + rand.IntN(20_000), TCP: 10_000 + rand.IntN(20_000)}
+}
+
 // FreeUDP is an address on loopback whose UDP port is free now.
 func FreeUDP(t testing.TB) string {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer conn.Close()
-	return conn.LocalAddr().String()
+	for range 100 {
+		if conn, err := net.ListenPacket("udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(Ports().UDP))); err == nil {
+			defer conn.Close()
+			return conn.LocalAddr().String()
+		}
+	}
+	require.Fail(t, "no free UDP port")
+	return ""
 }
 
 // dump shows what the nodes printed last when the test failed.

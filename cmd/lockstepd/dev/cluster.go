@@ -34,6 +34,8 @@ type Config struct {
 	// Nodes is the size of a new cluster, 1 to MaxNodes; 0: three, or what the
 	// directory has.
 	Nodes int
+	// Ports are where a new cluster looks for ports.
+	Ports Ports
 	// Color: name the nodes in color.
 	Color bool
 }
@@ -80,15 +82,14 @@ func Run(ctx context.Context, hurry <-chan struct{}, cfg Config, deps Deps) erro
 }
 
 // Prepare writes at the first start what later starts read, and starts nothing.
-// n is the number of nodes, as in Config.
-func Prepare(data string, n int) (Layout, *Plan, error) {
-	layout := Layout{Root: data}
+func Prepare(cfg Config) (Layout, *Plan, error) {
+	layout := Layout{Root: cfg.Data}
 	lock, err := layout.claim()
 	if err != nil {
 		return layout, nil, err
 	}
 	defer lock.Close()
-	plan, err := prepare(layout, Config{Data: data, Nodes: n}, Deps{Certify: Certify})
+	plan, err := prepare(layout, cfg, Deps{Certify: Certify})
 	return layout, plan, err
 }
 
@@ -102,7 +103,7 @@ func prepare(layout Layout, cfg Config, deps Deps) (*Plan, error) {
 		return nil, err
 	}
 	if plan == nil {
-		if plan, err = pick(orThree(cfg.Nodes)); err != nil {
+		if plan, err = pick(orThree(cfg.Nodes), cfg.Ports); err != nil {
 			return nil, err
 		}
 	} else {

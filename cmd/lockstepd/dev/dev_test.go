@@ -116,7 +116,7 @@ func (w *world) end(t *testing.T) error {
 
 func TestStartsRemembersAndStops(t *testing.T) {
 	dir := t.TempDir()
-	w := start(t, Config{Data: dir})
+	w := start(t, Config{Data: dir, Ports: UsualPorts()})
 	w.eventually(t, "The cluster is healthy")
 	for _, n := range []string{"n1", "n2", "n3"} {
 		assert.Contains(t, w.out.String(), n+" | process")
@@ -127,7 +127,7 @@ func TestStartsRemembersAndStops(t *testing.T) {
 
 	first, err := os.ReadFile(filepath.Join(dir, "dev.json"))
 	require.NoError(t, err)
-	again := start(t, Config{Data: dir})
+	again := start(t, Config{Data: dir, Ports: UsualPorts()})
 	again.eventually(t, "The cluster is healthy")
 	require.NoError(t, again.end(t))
 	second, err := os.ReadFile(filepath.Join(dir, "dev.json"))
@@ -138,7 +138,7 @@ func TestStartsRemembersAndStops(t *testing.T) {
 // What dev writes is what serve reads.
 func TestWritesValidConfigurations(t *testing.T) {
 	dir := t.TempDir()
-	plan, err := prepare(Layout{dir}, Config{Nodes: 5}, deps(t, &output{}))
+	plan, err := prepare(Layout{dir}, Config{Nodes: 5, Ports: UsualPorts()}, deps(t, &output{}))
 	require.NoError(t, err)
 	for _, m := range plan.Members {
 		l := settings.New()
@@ -154,7 +154,7 @@ func TestWritesValidConfigurations(t *testing.T) {
 }
 
 func TestRestartsWhatCrashed(t *testing.T) {
-	w := start(t, Config{Data: t.TempDir(), Nodes: 1})
+	w := start(t, Config{Data: t.TempDir(), Nodes: 1, Ports: UsualPorts()})
 	w.eventually(t, "The cluster is healthy")
 	pid := regexp.MustCompile(`process (\d+) serves`).FindStringSubmatch(w.out.String())[1]
 	n, err := strconv.Atoi(pid)
@@ -169,7 +169,7 @@ func TestGivesUpWhereRestartingDoesNotHelp(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "n1"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "n1", "orders"), fmt.Append(nil, int(exits.DiskFull)), 0o600))
-	w := start(t, Config{Data: dir, Nodes: 2})
+	w := start(t, Config{Data: dir, Nodes: 2, Ports: UsualPorts()})
 	w.eventually(t, "n1 halted because its disk is full: make room")
 	w.eventually(t, "1 of 2 nodes are left")
 	assert.Equal(t, 1, strings.Count(w.out.String(), "serves n1"))
@@ -180,7 +180,7 @@ func TestEndsWhenAllHaveGivenUp(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "n1"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "n1", "orders"), fmt.Append(nil, int(exits.Config)), 0o600))
-	w := start(t, Config{Data: dir, Nodes: 1})
+	w := start(t, Config{Data: dir, Nodes: 1, Ports: UsualPorts()})
 	err := <-w.result
 	w.result <- nil
 	require.Error(t, err)
@@ -189,9 +189,9 @@ func TestEndsWhenAllHaveGivenUp(t *testing.T) {
 
 func TestRefusesADirectoryInUse(t *testing.T) {
 	dir := t.TempDir()
-	w := start(t, Config{Data: dir, Nodes: 1})
+	w := start(t, Config{Data: dir, Nodes: 1, Ports: UsualPorts()})
 	w.eventually(t, "The cluster is healthy")
-	err := Run(t.Context(), nil, Config{Data: dir}, deps(t, &output{}))
+	err := Run(t.Context(), nil, Config{Data: dir, Ports: UsualPorts()}, deps(t, &output{}))
 	require.ErrorIs(t, err, ErrPlan)
 	assert.Contains(t, err.Error(), "is in use by another lockstepd dev (process "+strconv.Itoa(os.Getpid())+")")
 	require.NoError(t, w.end(t))
@@ -200,36 +200,36 @@ func TestRefusesADirectoryInUse(t *testing.T) {
 func TestRefusesAnotherSize(t *testing.T) {
 	dir := t.TempDir()
 	d := deps(t, &output{})
-	_, err := prepare(Layout{dir}, Config{Nodes: 1}, d)
+	_, err := prepare(Layout{dir}, Config{Nodes: 1, Ports: UsualPorts()}, d)
 	require.NoError(t, err)
-	_, err = prepare(Layout{dir}, Config{Nodes: 3}, d)
+	_, err = prepare(Layout{dir}, Config{Nodes: 3, Ports: UsualPorts()}, d)
 	require.ErrorIs(t, err, ErrPlan)
 	assert.Contains(t, err.Error(), "has a cluster of 1 nodes, not 3")
-	_, err = prepare(Layout{dir}, Config{Nodes: 10}, d)
+	_, err = prepare(Layout{dir}, Config{Nodes: 10, Ports: UsualPorts()}, d)
 	require.ErrorIs(t, err, ErrPlan)
 }
 
 func TestRefusesAPortThatSomebodyTook(t *testing.T) {
 	dir := t.TempDir()
 	d := deps(t, &output{})
-	plan, err := prepare(Layout{dir}, Config{Nodes: 1}, d)
+	plan, err := prepare(Layout{dir}, Config{Nodes: 1, Ports: UsualPorts()}, d)
 	require.NoError(t, err)
 	conn, err := net.ListenPacket("udp", plan.Members[0].Address)
 	require.NoError(t, err)
 	defer conn.Close()
-	_, err = prepare(Layout{dir}, Config{}, d)
+	_, err = prepare(Layout{dir}, Config{Ports: UsualPorts()}, d)
 	require.ErrorIs(t, err, ErrPlan)
 	assert.Contains(t, err.Error(), plan.Members[0].Address+" of n1 is in use")
 }
 
 func TestTakesOtherPortsWhenTheUsualOnesAreTaken(t *testing.T) {
 	// Whoever has the usual port, this test or somebody else: the plan avoids it.
-	if conn, err := net.ListenPacket("udp", loopback(firstPort)); err == nil {
+	if conn, err := net.ListenPacket("udp", loopback(UsualPorts().UDP)); err == nil {
 		defer conn.Close()
 	}
-	plan, err := pick(3)
+	plan, err := pick(3, UsualPorts())
 	require.NoError(t, err)
-	assert.NotEqual(t, loopback(firstPort), plan.Members[0].Address)
+	assert.NotEqual(t, loopback(UsualPorts().UDP), plan.Members[0].Address)
 	require.NoError(t, plan.taken())
 }
 
@@ -245,7 +245,7 @@ func TestFailedCertificatesAreNoFirstStart(t *testing.T) {
 	d := deps(t, &output{})
 	broken := errors.New("no entropy")
 	d.Certify = func(Layout, *Plan) error { return broken }
-	_, err := prepare(Layout{dir}, Config{}, d)
+	_, err := prepare(Layout{dir}, Config{Ports: UsualPorts()}, d)
 	require.ErrorIs(t, err, broken)
 	plan, err := Layout{dir}.readPlan()
 	require.NoError(t, err)

@@ -15,9 +15,6 @@ const (
 	Cluster = "dev"
 	// MaxNodes bounds a development cluster.
 	MaxNodes = 9
-	// firstPort and firstAdminPort are the usual ports of the first node.
-	firstPort      = 7411
-	firstAdminPort = 7421
 )
 
 // Member is one node as the data directory remembers it.

@@ -2,57 +2,65 @@ package dev
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 )
 
-// pick plans a new cluster of n nodes: the usual ports where they are free,
-// others where not. All are held until all are picked, so that none is picked
-// twice.
-func pick(n int) (*Plan, error) {
+// Ports are where a new cluster looks for free ports, upwards.
+type Ports struct {
+	// UDP is the first port to try for nodes, TCP for their admin HTTP.
+	UDP, TCP int
+}
+
+// UsualPorts are those that people expect.
+func UsualPorts() Ports { return Ports{UDP: 7411, TCP: 7421} }
+
+// maxTries is how many ports are tried for each socket. Ports are looked for
+// upwards and not left to the system: those that it picks it may give to a
+// client while the node is down.
+const maxTries = 1000
+
+// pick plans a new cluster of n nodes. All ports are held until all are picked,
+// so that none is picked twice.
+func pick(n int, from Ports) (*Plan, error) {
 	p := &Plan{Version: planVersion, Cluster: Cluster}
-	var held []interface{ Close() error }
+	var held []io.Closer
 	defer func() {
 		for _, h := range held {
 			h.Close()
 		}
 	}()
 	for i := range n {
-		udp, err := freeUDP(firstPort + i)
+		udp, err := freePort(&from.UDP, func(address string) (io.Closer, error) { return net.ListenPacket("udp", address) })
 		if err != nil {
 			return nil, err
 		}
 		held = append(held, udp)
-		tcp, err := freeTCP(firstAdminPort + i)
+		tcp, err := freePort(&from.TCP, func(address string) (io.Closer, error) { return net.Listen("tcp", address) })
 		if err != nil {
 			return nil, err
 		}
 		held = append(held, tcp)
-		p.Members = append(p.Members, Member{Node: "n" + strconv.Itoa(i+1), Address: udp.LocalAddr().String(), Admin: tcp.Addr().String()})
+		p.Members = append(p.Members, Member{Node: "n" + strconv.Itoa(i+1), Address: loopback(from.UDP), Admin: loopback(from.TCP)})
+		from.UDP++
+		from.TCP++
 	}
 	return p, nil
 }
 
-func freeUDP(port int) (net.PacketConn, error) {
-	conn, err := net.ListenPacket("udp", loopback(port))
-	if err != nil {
-		conn, err = net.ListenPacket("udp", loopback(0))
+// freePort moves port to the next free one and holds it.
+func freePort(port *int, listen func(address string) (io.Closer, error)) (io.Closer, error) {
+	first := *port
+	for {
+		held, err := listen(loopback(*port))
+		if err == nil {
+			return held, nil
+		}
+		if *port++; *port-first >= maxTries {
+			return nil, fmt.Errorf("no free port on loopback from %d on: %w", first, err)
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("no free UDP port on loopback: %w", err)
-	}
-	return conn, nil
-}
-
-func freeTCP(port int) (net.Listener, error) {
-	listener, err := net.Listen("tcp", loopback(port))
-	if err != nil {
-		listener, err = net.Listen("tcp", loopback(0))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("no free TCP port on loopback: %w", err)
-	}
-	return listener, nil
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
