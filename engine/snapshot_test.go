@@ -45,7 +45,7 @@ func lived(t require.TestingT) *Engine {
 		&Acquire{Request: h(3), Owner: 1, Path: "/b", Mode: Shared},
 		&Acquire{Request: h(2), Owner: 1, Path: "/b", Mode: Shared},
 		&Acquire{Request: h(3), Owner: 1, Path: "/c", Mode: Exclusive, Hold: time.Second, Delay: time.Hour},
-		&Acquire{Request: h(2), Owner: 1, Path: "/c", Mode: Exclusive, Wait: Waiting(time.Second)},
+		&Acquire{Request: h(2), Owner: 1, Path: "/c", Mode: Exclusive, Wait: Waiting(time.Hour)},
 		&Acquire{Request: h(1), Owner: 1, Path: "/b", Mode: Exclusive},
 		&Release{Request: h(2), Owner: 1, Path: "/b", Token: 3},
 		&Cancel{Request: h(2), Target: 40},
