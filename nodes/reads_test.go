@@ -123,7 +123,7 @@ func TestWatchGoesOnWhereItWasOverARestartOfItsNode(t *testing.T) {
 		g := newGuest(t, c, "g", c.Leader())
 		follower := c.Followers()[0]
 		network, _ := c.Client("watcher")
-		var after *lockstepv1.Position = &lockstepv1.Position{}
+		after := &lockstepv1.Position{}
 		var seen []uint64
 		acquired := 0
 		for round := range 4 {

@@ -27,7 +27,9 @@ func TestSilenceIsRecordedInStepsThenTheSessionExpires(t *testing.T) {
 	}
 	step := ttl / 4
 	want := []lease.Decision{
-		{Session: 1, Observed: step}, {Session: 1, Observed: step}, {Session: 1, Observed: step},
+		{Session: 1, Observed: step},
+		{Session: 1, Observed: step},
+		{Session: 1, Observed: step},
 		{Session: 1, Expire: true},
 	}
 	assert.Equal(t, want, got)

@@ -17,13 +17,13 @@ type Beater struct {
 }
 
 // NewBeater opens a heartbeat stream.
-func NewBeater(t testing.TB, conn transport.Conn) *Beater {
-	t.Helper()
+func NewBeater(tb testing.TB, conn transport.Conn) *Beater {
+	tb.Helper()
 	b := &Beater{}
-	b.stream, b.frames = OpenStream(t, conn, transport.PurposeHeartbeat)
+	b.stream, b.frames = OpenStream(tb, conn, transport.PurposeHeartbeat)
 	welcome := new(lockstepv1.Welcome)
-	require.NoError(t, transport.ReadMessage(b.frames, welcome))
-	require.Nil(t, welcome.GetProblem())
+	require.NoError(tb, transport.ReadMessage(b.frames, welcome))
+	require.Nil(tb, welcome.GetProblem())
 	return b
 }
 

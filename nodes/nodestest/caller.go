@@ -29,15 +29,15 @@ func (c *Cluster) Connect(network transport.Network, node string) transport.Conn
 
 // OpenStream opens a stream and says Hello; the frames that are returned begin
 // with the Welcome.
-func OpenStream(t testing.TB, conn transport.Conn, purpose transport.Purpose) (transport.Stream, *transport.FrameReader) {
-	t.Helper()
+func OpenStream(tb testing.TB, conn transport.Conn, purpose transport.Purpose) (transport.Stream, *transport.FrameReader) {
+	tb.Helper()
 	stream, err := conn.OpenStream(context.Background(), purpose)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	hello := &lockstepv1.Hello{Kind: lockstepv1.Hello_KIND_CLIENT, Version: 1, Cluster: Name}
 	frame, err := transport.AppendMessage(nil, hello)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	_, err = stream.Write(frame)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return stream, transport.NewFrameReader(stream, transport.MaxFrame)
 }
 
@@ -57,13 +57,13 @@ type Caller struct {
 }
 
 // NewCaller opens an ops stream.
-func NewCaller(t testing.TB, conn transport.Conn) *Caller {
-	t.Helper()
-	stream, frames := OpenStream(t, conn, transport.PurposeOps)
-	c := &Caller{t: t, Stream: stream, open: make(map[uint64]chan *lockstepv1.NodeFrame), done: make(chan struct{})}
+func NewCaller(tb testing.TB, conn transport.Conn) *Caller {
+	tb.Helper()
+	stream, frames := OpenStream(tb, conn, transport.PurposeOps)
+	c := &Caller{t: tb, Stream: stream, open: make(map[uint64]chan *lockstepv1.NodeFrame), done: make(chan struct{})}
 	welcome := new(lockstepv1.Welcome)
-	require.NoError(t, transport.ReadMessage(frames, welcome))
-	require.Nil(t, welcome.GetProblem())
+	require.NoError(tb, transport.ReadMessage(frames, welcome))
+	require.Nil(tb, welcome.GetProblem())
 	c.welcome = welcome
 	go c.read(frames)
 	return c

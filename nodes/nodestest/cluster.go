@@ -80,15 +80,15 @@ type member struct {
 
 // Start starts a cluster. Within testing/synctest it must be stopped before the
 // bubble ends: call Stop; elsewhere the end of the test does.
-func Start(t testing.TB, cfg Config) *Cluster {
-	t.Helper()
+func Start(tb testing.TB, cfg Config) *Cluster {
+	tb.Helper()
 	if cfg.Nodes == 0 {
 		cfg.Nodes = 3
 	}
 	network := simnet.DefaultConfig()
 	network.Latency = cfg.Latency
 	c := &Cluster{
-		t: t, cfg: cfg, clocks: system.Clocks(), nodes: make(map[string]*member),
+		t: tb, cfg: cfg, clocks: system.Clocks(), nodes: make(map[string]*member),
 		rand: rand.New(rand.NewPCG(cfg.Seed, 0)),
 	}
 	c.net = simnet.New(c.clocks, network)
@@ -96,7 +96,7 @@ func Start(t testing.TB, cfg Config) *Cluster {
 		name := fmt.Sprintf("n%d", i+1)
 		c.nodes[name] = &member{name: name, host: c.net.Host(name, simnet.AsNode(name)), store: memstore.New()}
 	}
-	t.Cleanup(c.Stop)
+	tb.Cleanup(c.Stop)
 	for _, name := range c.Names() {
 		c.Restart(name)
 	}

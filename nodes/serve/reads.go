@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	// DefaultPage and MaxPage are how many items a page of a listing has.
+	// DefaultPage is how many items a page of a listing has.
 	DefaultPage = 1000
-	MaxPage     = 10_000
+	// MaxPage is the most a page may have.
+	MaxPage = 10_000
 	// pageBytes is after about how many bytes a page ends in any case: a lock may
 	// have thousands of holders.
 	pageBytes = 4 << 20

@@ -34,7 +34,7 @@ func (s *Server) Status() *lockstepv1.Status {
 	st.Quorum = !since.IsZero() && s.clocks.Mono.Since(since) <= proofTimeout+time.Second
 	s.replica.Read(func(e *engine.Engine) {
 		c := e.Counts()
-		st.Sessions, st.Locks, st.Waiters = uint64(c.Sessions), uint64(c.Locks), uint64(c.Waiters)
+		st.Sessions, st.Locks, st.Waiters = c.Sessions, c.Locks, c.Waiters
 		st.LastToken = uint64(e.LastToken())
 		st.LogTimeNs = uint64(e.Time())
 		st.Position = wire.Position(engine.Position{Index: e.Index(), N: ^uint32(0)})

@@ -124,7 +124,7 @@ func (c *client) next() *lockstepv1.WatchFrame {
 	select {
 	case f := <-c.frames:
 		return f
-	case <-time.After(10 * time.Second):
+	case <-clockwork.NewRealClock().After(10 * time.Second):
 		c.t.Fatal("no frame")
 		return nil
 	}
