@@ -53,6 +53,9 @@ type Config struct {
 	// are told to come back. An entry carries up to BatchCommands commands and about
 	// BatchBytes bytes.
 	ProposalQueue, BatchCommands, BatchBytes int
+	// BatchCompany is how long, after an entry of several commands, the next one
+	// waits for as many to come again; 0: not at all.
+	BatchCompany time.Duration
 
 	// RoundCompany is how long a confirmation round of heartbeats alone waits for
 	// more, RoundAgain when another is begun if it got no majority, RoundTimeout
@@ -81,6 +84,7 @@ func DefaultConfig() Config {
 		WriteDeadline: raft.WriteDeadline,
 		Limits:        engine.DefaultLimits(),
 		ProposalQueue: batches.Queue, BatchCommands: batches.BatchCommands, BatchBytes: batches.BatchBytes,
+		BatchCompany: batches.Company,
 		RoundCompany: rounds.Company, RoundAgain: rounds.Again, RoundTimeout: rounds.Timeout,
 		WatchEvents: watches.Events, WatchBytes: watches.Bytes, WatchesPerStream: watches.Watches,
 		MaxConnections: peers.DefaultConfig().MaxConnections,
@@ -128,7 +132,7 @@ func (c Config) raft() raftwire.Config {
 }
 
 func (c Config) batches() propose.Config {
-	return propose.Config{Queue: c.ProposalQueue, BatchCommands: c.BatchCommands, BatchBytes: c.BatchBytes}
+	return propose.Config{Queue: c.ProposalQueue, BatchCommands: c.BatchCommands, BatchBytes: c.BatchBytes, Company: c.BatchCompany}
 }
 
 func (c Config) rounds() confirm.Config {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jonboulle/clockwork"
+
 	"lockstep/engine"
 	"lockstep/nodes/raftwire"
 	"lockstep/nodes/replica"
@@ -21,12 +23,15 @@ type Config struct {
 	BatchCommands int
 	// BatchBytes is the size after which an entry takes no more commands.
 	BatchBytes int
+	// Company is how long, after an entry of several commands, the next one waits
+	// for as many to come again; 0: not at all.
+	Company time.Duration
 }
 
 // DefaultConfig lets 16,384 commands wait and puts up to 1,024, or about 256 KiB,
-// into an entry.
+// into an entry, after up to 0.5 ms of company.
 func DefaultConfig() Config {
-	return Config{Queue: 16384, BatchCommands: 1024, BatchBytes: 256 << 10}
+	return Config{Queue: 16384, BatchCommands: 1024, BatchBytes: 256 << 10, Company: 500 * time.Microsecond}
 }
 
 // Validate says which bound makes no sense.
@@ -34,6 +39,9 @@ func (c Config) Validate() error {
 	if c.Queue < 1 || c.BatchCommands < 1 || c.BatchCommands > engine.MaxBatchCommands || c.BatchBytes < 1 {
 		return fmt.Errorf("propose: queue %d, batch of %d commands and %d bytes: need at least 1 each and at most %d commands",
 			c.Queue, c.BatchCommands, c.BatchBytes, engine.MaxBatchCommands)
+	}
+	if c.Company < 0 {
+		return fmt.Errorf("propose: company of %v, negative", c.Company)
 	}
 	return nil
 }
@@ -93,14 +101,13 @@ type Proposer struct {
 	arrived chan struct{} // holds one signal that the queue is not empty
 	ended   chan struct{}
 	stats   Stats
-	now     func() time.Time
+	clock   clockwork.Clock
 }
 
-// New starts the proposer of the tenure of term. now reads the monotonic clock,
-// for statistics only.
-func New(cfg Config, raft Raft, office Office, term uint64, now func() time.Time) *Proposer {
+// New starts the proposer of the tenure of term, on the monotonic clock.
+func New(cfg Config, raft Raft, office Office, term uint64, clock clockwork.Clock) *Proposer {
 	p := &Proposer{
-		cfg: cfg, raft: raft, office: office, term: term, now: now,
+		cfg: cfg, raft: raft, office: office, term: term, clock: clock,
 		arrived: make(chan struct{}, 1), enough: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	go p.run()
@@ -134,19 +141,20 @@ func (p *Proposer) submit(command engine.Command, done Completion, limit int) er
 	first := len(p.queue) == 1
 	enough := p.wanted > 0 && len(p.queue) >= p.wanted
 	p.mu.Unlock()
-	if enough {
-		select {
-		case p.enough <- struct{}{}:
-		default:
-		}
-	}
 	if first {
-		select {
-		case p.arrived <- struct{}{}:
-		default: // a signal is there already
-		}
+		signal(p.arrived)
+	}
+	if enough {
+		signal(p.enough)
 	}
 	return nil
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // a signal is there already
+	}
 }
 
 // Close ends the proposer: what waits gets ErrOver, what is in flight whatever
@@ -177,8 +185,8 @@ type entry struct {
 	closed   time.Time
 }
 
-// run proposes the next entry as soon as the one in flight is decided, and tells
-// the results of that one while the next is being written.
+// run tells the results of the entry in flight when it is decided, and proposes
+// the next one with those who answer to that.
 func (p *Proposer) run() {
 	var buffer []engine.Command
 	for {
@@ -203,30 +211,6 @@ func (p *Proposer) run() {
 			flying = following
 		}
 	}
-}
-
-func (p *Proposer) company(n int) {
-	p.mu.Lock()
-	if n < 2 {
-		p.mu.Unlock()
-		return
-	}
-	p.wanted = min(n+len(p.queue), p.cfg.BatchCommands)
-	select {
-	case <-p.enough:
-	default:
-	}
-	p.mu.Unlock()
-	timer := time.NewTimer(500 * time.Microsecond)
-	select {
-	case <-p.enough:
-	case <-timer.C:
-	case <-p.ended:
-	}
-	timer.Stop()
-	p.mu.Lock()
-	p.wanted = 0
-	p.mu.Unlock()
 }
 
 // take waits for commands; false: the proposer has ended.
@@ -298,7 +282,7 @@ func (p *Proposer) propose(batch []pending, buffer *[]engine.Command) *entry {
 	}
 	clear(commands)
 	*buffer = commands
-	return &entry{batch: batch, proposal: p.raft.Propose(data), mark: mark, closed: p.now()}
+	return &entry{batch: batch, proposal: p.raft.Propose(data), mark: mark, closed: p.clock.Now()}
 }
 
 // fitting is how many of n commands, which take len(data) bytes together, make an
@@ -319,7 +303,7 @@ func (p *Proposer) settle(e *entry, index uint64) {
 	p.mu.Lock()
 	p.stats.Entries++
 	p.stats.Commands += uint64(len(e.batch))
-	p.stats.Waited += p.now().Sub(e.closed)
+	p.stats.Waited += p.clock.Now().Sub(e.closed)
 	p.mu.Unlock()
 }
 

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/jonboulle/clockwork"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -101,20 +101,25 @@ type waiter chan answer
 func (w waiter) Decided(r engine.Result) { w <- answer{result: r} }
 func (w waiter) Failed(err error)        { w <- answer{err: err} }
 
-func setUp(t testing.TB, cfg propose.Config) (*propose.Proposer, *log, *office) {
-	t.Helper()
+func setUp(tb testing.TB, cfg propose.Config) (*propose.Proposer, *log, *office) {
+	tb.Helper()
+	return setUpOn(tb, cfg, clockwork.NewRealClock())
+}
+
+func setUpOn(tb testing.TB, cfg propose.Config, clock clockwork.Clock) (*propose.Proposer, *log, *office) {
+	tb.Helper()
 	l, o := &log{entries: make(chan *entry, 16)}, &office{}
-	p := propose.New(cfg, l, o, term, func() time.Time { return time.Time{} })
-	t.Cleanup(p.Close)
+	p := propose.New(cfg, l, o, term, clock)
+	tb.Cleanup(p.Close)
 	return p, l, o
 }
 
-func submit(t testing.TB, p *propose.Proposer, n int) []waiter {
-	t.Helper()
+func submit(tb testing.TB, p *propose.Proposer, n int) []waiter {
+	tb.Helper()
 	waiters := make([]waiter, n)
 	for i := range waiters {
 		waiters[i] = make(waiter, 1)
-		require.NoError(t, p.Submit(&engine.Tick{Term: uint64(i)}, waiters[i]))
+		require.NoError(tb, p.Submit(&engine.Tick{Term: uint64(i)}, waiters[i]))
 	}
 	return waiters
 }
@@ -137,6 +142,31 @@ func TestWhatArrivesWhileAnEntryIsInFlightGoesIntoTheNext(t *testing.T) {
 	}
 	assert.Equal(t, []uint64{1, 2}, o.committed, "marks were taken before the entries were handed over")
 	assert.Equal(t, uint64(11), p.Stats().Commands)
+}
+
+func TestEntryWaitsForThoseWhoAnswerToTheLastOne(t *testing.T) {
+	clock := clockwork.NewFakeClock()
+	p, l, _ := setUpOn(t, propose.DefaultConfig(), clock)
+	submit(t, p, 1)
+	first := <-l.entries
+	submit(t, p, 10)
+	l.commit(first, term)
+	second := <-l.entries
+	require.Len(t, second.Commands, 10, "after an entry of one command nobody is waited for")
+	late := submit(t, p, 3)
+	l.commit(second, term)
+	require.NoError(t, clock.BlockUntilContext(t.Context(), 1))
+	require.Empty(t, l.entries, "three are there, ten more may come")
+	submit(t, p, 10)
+	third := <-l.entries
+	require.Len(t, third.Commands, 13)
+	l.commit(third, term)
+	require.NotNil(t, (<-late[0]).result)
+
+	require.NoError(t, clock.BlockUntilContext(t.Context(), 1))
+	submit(t, p, 2)
+	clock.Advance(propose.DefaultConfig().Company)
+	require.Len(t, (<-l.entries).Commands, 2, "they did not come: it goes without them")
 }
 
 func TestEntriesAreBounded(t *testing.T) {

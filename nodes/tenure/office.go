@@ -156,7 +156,7 @@ func (o *Office) begin(e *engine.Engine, raft Raft, term uint64) {
 	}
 	t.leases = lease.New(0, seeds)
 	t.rounds = confirm.New(o.confirm, o.node, term, o.deps.Electorate, o.clocks.Mono)
-	t.proposer = propose.New(o.propose, raft, t, term, o.clocks.Mono.Now)
+	t.proposer = propose.New(o.propose, raft, t, term, o.clocks.Mono)
 	o.current.Store(t)
 	go t.watchDeadlines()
 	o.deps.Logger.Info("in office", "term", term, "sessions", len(seeds))
