@@ -41,7 +41,7 @@ func Check(cmd Command, _ Limits) *Refused {
 	case *Acquire:
 		what = c.check()
 	case *Release:
-		if what = c.Request.check(); what == "" {
+		if what = c.check(); what == "" {
 			what = firstOf(checkSome("owner", c.Owner > 0), checkSome("token", c.Token > 0), checkPath(c.Path))
 		}
 	case *Cancel:

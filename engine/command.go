@@ -144,16 +144,38 @@ type Cancel struct {
 	Target uint64
 }
 
-// Kind implements Command; so do its namesakes.
-func (*TakeOffice) Kind() CommandKind    { return KindTakeOffice }
-func (*Tick) Kind() CommandKind          { return KindTick }
-func (*OpenSession) Kind() CommandKind   { return KindOpenSession }
-func (*TakeOver) Kind() CommandKind      { return KindTakeOver }
-func (*Leave) Kind() CommandKind         { return KindLeave }
-func (*EndSession) Kind() CommandKind    { return KindEndSession }
-func (*Silent) Kind() CommandKind        { return KindSilent }
-func (*Alive) Kind() CommandKind         { return KindAlive }
+// Kind is KindTakeOffice.
+func (*TakeOffice) Kind() CommandKind { return KindTakeOffice }
+
+// Kind is KindTick.
+func (*Tick) Kind() CommandKind { return KindTick }
+
+// Kind is KindOpenSession.
+func (*OpenSession) Kind() CommandKind { return KindOpenSession }
+
+// Kind is KindTakeOver.
+func (*TakeOver) Kind() CommandKind { return KindTakeOver }
+
+// Kind is KindLeave.
+func (*Leave) Kind() CommandKind { return KindLeave }
+
+// Kind is KindEndSession.
+func (*EndSession) Kind() CommandKind { return KindEndSession }
+
+// Kind is KindSilent.
+func (*Silent) Kind() CommandKind { return KindSilent }
+
+// Kind is KindAlive.
+func (*Alive) Kind() CommandKind { return KindAlive }
+
+// Kind is KindExpireSession.
 func (*ExpireSession) Kind() CommandKind { return KindExpireSession }
-func (*Acquire) Kind() CommandKind       { return KindAcquire }
-func (*Release) Kind() CommandKind       { return KindRelease }
-func (*Cancel) Kind() CommandKind        { return KindCancel }
+
+// Kind is KindAcquire.
+func (*Acquire) Kind() CommandKind { return KindAcquire }
+
+// Kind is KindRelease.
+func (*Release) Kind() CommandKind { return KindRelease }
+
+// Kind is KindCancel.
+func (*Cancel) Kind() CommandKind { return KindCancel }

@@ -68,7 +68,7 @@ func decodeSession(r *reader) *session {
 	s.lastSequence = r.uint()
 	s.ackedThrough = r.uint()
 	for range r.count(5) {
-		s.replies = append(s.replies, reply{sequence: r.uint(), print: r.uint(), result: r.kept()})
+		s.replies = append(s.replies, reply{sequence: r.uint(), imprint: r.uint(), result: r.kept()})
 	}
 	for range r.count(6) {
 		s.endedWaits = append(s.endedWaits, WaitOutcome{

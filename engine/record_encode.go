@@ -52,7 +52,7 @@ func appendSession(dst []byte, s *session) []byte {
 	dst = appendUint(dst, uint64(len(s.replies)))
 	for i := range s.replies {
 		dst = appendUint(dst, s.replies[i].sequence)
-		dst = appendUint(dst, s.replies[i].print)
+		dst = appendUint(dst, s.replies[i].imprint)
 		dst = appendKept(dst, s.replies[i].result)
 	}
 	dst = appendUint(dst, uint64(len(s.endedWaits)))

@@ -9,8 +9,8 @@ import "lockstep/engine/fingerprint"
 func (e *Engine) request(c Command) Result {
 	header := requestOf(c)
 	e.scratch = appendBody(e.scratch[:0], c)
-	print := fingerprint.Of(uint64(c.Kind()), e.scratch) | 1 // never anyRequest
-	s, answer := e.admit(header, print)
+	imprint := fingerprint.Of(uint64(c.Kind()), e.scratch) | 1 // never anyRequest
+	s, answer := e.admit(header, imprint)
 	if answer != nil {
 		return answer
 	}
@@ -32,7 +32,7 @@ func (e *Engine) request(c Command) Result {
 	default:
 		bug("command %T is no request", c)
 	}
-	s.keep(header.Sequence, print, result)
+	s.keep(header.Sequence, imprint, result)
 	return result
 }
 
@@ -57,7 +57,7 @@ func requestOf(c Command) *Request {
 
 // admit returns the touched session of a request that is to be executed, or else
 // the answer.
-func (e *Engine) admit(r *Request, print uint64) (*session, Result) {
+func (e *Engine) admit(r *Request, imprint uint64) (*session, Result) {
 	s, refusal := e.living(r.Session)
 	if refusal != nil {
 		return nil, refusal
@@ -78,7 +78,7 @@ func (e *Engine) admit(r *Request, print uint64) (*session, Result) {
 	}
 	if i, found := s.findReply(r.Sequence); found {
 		kept := &s.replies[i]
-		if kept.print != print && kept.print != anyRequest {
+		if kept.imprint != imprint && kept.imprint != anyRequest {
 			return nil, e.refuse(ReasonSequenceReused)
 		}
 		return nil, kept.result

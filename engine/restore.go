@@ -83,7 +83,7 @@ func (e *Engine) restoreSession(data []byte, share uint64) error {
 	if !r.done() {
 		return ErrCorrupt
 	}
-	if last, _, any := e.sessions.Max(); any && last >= s.id {
+	if last, _, some := e.sessions.Max(); some && last >= s.id {
 		return fmt.Errorf("%w: sessions %d and %d out of order", ErrCorrupt, last, s.id)
 	}
 	if _, taken := e.bySecret[s.secretHash]; taken {
@@ -104,7 +104,7 @@ func (e *Engine) restoreLock(data []byte, share uint64) error {
 	if !r.done() || l.requests() > int(e.limits.RequestsPerLock) {
 		return ErrCorrupt
 	}
-	if last, _, any := e.locks.Max(); any && last >= l.path {
+	if last, _, some := e.locks.Max(); some && last >= l.path {
 		return fmt.Errorf("%w: locks %q and %q out of order", ErrCorrupt, last, l.path)
 	}
 	l.epoch, l.sum = e.epoch, share

@@ -63,9 +63,9 @@ type takeOver struct {
 // reply is an answer kept for retries.
 type reply struct {
 	sequence uint64
-	// print is the fingerprint of the request, or anyRequest.
-	print  uint64
-	result Result
+	// imprint is the fingerprint of the request, or anyRequest.
+	imprint uint64
+	result  Result
 }
 
 // anyRequest marks the answer that a cancellation left for a request that had not
@@ -163,9 +163,9 @@ func (s *session) findReply(sequence uint64) (int, bool) {
 }
 
 // keep keeps an answer for retries.
-func (s *session) keep(sequence, print uint64, result Result) {
+func (s *session) keep(sequence, imprint uint64, result Result) {
 	i, _ := s.findReply(sequence)
-	s.replies = slices.Insert(s.replies, i, reply{sequence, print, result})
+	s.replies = slices.Insert(s.replies, i, reply{sequence, imprint, result})
 	s.lastSequence = max(s.lastSequence, sequence)
 }
 

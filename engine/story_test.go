@@ -352,7 +352,7 @@ func (s *story) read(w words) (string, bool) {
 			fmt.Fprintf(&b, "session=%d %v\n", info.ID, info.State)
 		}
 	case "due":
-		if at, any := e.NextDue(); any {
+		if at, some := e.NextDue(); some {
 			fmt.Fprintf(&b, "due at %v, now %v\n", time.Duration(at), time.Duration(e.Time()))
 		} else {
 			b.WriteString("nothing is due\n")
