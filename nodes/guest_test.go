@@ -86,10 +86,12 @@ func (g *guest) acquireFrame(path string, wait, hold time.Duration) *lockstepv1.
 	}}}
 }
 
-// acquire must be granted at once.
+// acquire must be granted at once. Everything before it has been answered.
 func (g *guest) acquire(path string) *lockstepv1.Grant {
 	g.t.Helper()
-	f := g.ops.Must(g.acquireFrame(path, 0, 0))
+	request := g.acquireFrame(path, 0, 0)
+	request.GetAcquire().Header.AcknowledgedThrough = g.sequence - 1
+	f := g.ops.Must(request)
 	require.NotNil(g.t, f.GetGranted(), "%v", f)
 	return f.GetGranted().GetGrant()
 }

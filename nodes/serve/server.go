@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	lockstepv1 "lockstep/api/lockstep/v1"
 	"lockstep/engine"
@@ -123,6 +124,10 @@ func (s *Server) TenureChanged() {
 	}
 }
 
+// farewell is how long the streams of a tenure that is over are left to carry the
+// last answers: what was in flight, and is of unknown outcome.
+const farewell = 50 * time.Millisecond
+
 func (s *Server) dropLed(why string) {
 	s.mu.Lock()
 	led := s.led
@@ -133,8 +138,12 @@ func (s *Server) dropLed(why string) {
 	}
 	for o := range led {
 		o.conn.unbindAll()
-		o.stream.Reset()
 	}
+	s.clocks.Mono.AfterFunc(farewell, func() {
+		for o := range led {
+			o.stream.Reset()
+		}
+	})
 }
 
 // lead notes that a stream is served by this node's tenure.

@@ -67,14 +67,3 @@ func Refusal(r *engine.Refused) *lockstepv1.Refusal {
 	}
 	return refusal
 }
-
-// Refuse answers a request with a refusal that the log was not asked for, since
-// it would refuse the same.
-func Refuse(id uint64, r *engine.Refused) *lockstepv1.NodeFrame {
-	return &lockstepv1.NodeFrame{Id: id, Body: &lockstepv1.NodeFrame_Refusal{Refusal: Refusal(r)}}
-}
-
-// Trouble answers a request that the log did not decide, as far as this node knows.
-func Trouble(id uint64, p *lockstepv1.Problem) *lockstepv1.NodeFrame {
-	return &lockstepv1.NodeFrame{Id: id, Body: &lockstepv1.NodeFrame_Problem{Problem: p}}
-}
