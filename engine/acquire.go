@@ -29,7 +29,7 @@ func (e *Engine) acquire(s *session, c *Acquire) Result {
 			// never has two grants on one lock.
 			granted = mode.All
 		}
-		if s.waitsFor(c.Path, c.Owner) {
+		if l.waitedForBy(s, c.Owner) {
 			return e.refuse(ReasonAlreadyWaiting)
 		}
 		if l.line != nil {
@@ -75,13 +75,22 @@ func (e *Engine) reenter(s *session, l *lock, i int, c *Acquire) Result {
 	return &Granted{Grant: l.holder(i), HoldRemaining: remaining, Position: e.position()}
 }
 
-// waitsFor says whether the owner waits for the path.
-func (s *session) waitsFor(path string, owner OwnerID) bool {
-	if s.waiters == 0 {
+// waitedForBy says whether an owner waits for the lock: it looks among the lock's
+// waiters or among the session's, whichever are fewer.
+func (l *lock) waitedForBy(s *session, owner OwnerID) bool {
+	if l.line == nil || s.waiters == 0 {
+		return false
+	}
+	if l.line.waiters.Len() < int(s.waiters) {
+		for _, w := range l.line.waiters.All() {
+			if w.session == s.id && w.owner == owner {
+				return true
+			}
+		}
 		return false
 	}
 	for _, w := range s.own.waits.All() {
-		if w.owner == owner && w.path == path {
+		if w.owner == owner && w.path == l.path {
 			return true
 		}
 	}

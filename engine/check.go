@@ -10,7 +10,8 @@ import (
 
 // Check says whether Apply would refuse cmd in whatever state; nil: it would not.
 // Nodes ask before they propose. Apply refuses the same things, since a log may
-// hold anything.
+// hold anything. What a command may say is bounded by constants; a partition's
+// Limits bound what it keeps, and have no say here so far.
 func Check(cmd Command, _ Limits) *Refused {
 	what := ""
 	switch c := cmd.(type) {

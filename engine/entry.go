@@ -16,7 +16,8 @@ type Entry struct {
 
 // Outcome is what applying an entry did.
 type Outcome struct {
-	// Results answer the entry's commands, one each, in order.
+	// Results answer the entry's commands, one each, in order. They are kept for
+	// retries: nobody may change them.
 	Results []Result
 	// Events in order of Position.
 	Events []Event

@@ -93,7 +93,8 @@ func DefaultLimits() Limits {
 	}
 }
 
-// Validate returns ErrConfig, wrapped, for limits that no engine can keep.
+// Validate returns ErrConfig, wrapped, for limits that no engine can keep: those
+// of a lock and of a session keep a record within what a snapshot holds.
 func (l Limits) Validate() error {
 	for _, f := range [...]struct {
 		name      string
@@ -104,7 +105,7 @@ func (l Limits) Validate() error {
 		{"locks", l.Locks, 1, 1 << 30},
 		{"requests per lock", l.RequestsPerLock, 1, 1<<16 - 1},
 		{"possessions per session", l.PossessionsPerSession, 1, 1 << 30},
-		{"waits per session", l.WaitsPerSession, 1, 1 << 20},
+		{"waits per session", l.WaitsPerSession, 1, 1 << 18},
 		{"due per entry", l.DuePerEntry, 1, 1 << 20},
 		{"freed per entry", l.FreedPerEntry, 1, 1 << 20},
 	} {

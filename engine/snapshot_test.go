@@ -237,3 +237,29 @@ func FuzzRestore(f *testing.F) {
 		checkRestored(t, reseal(data))
 	})
 }
+
+// Limits at their largest keep records within what a snapshot holds.
+func TestLargestRecordsFit(t *testing.T) {
+	const most = 1<<64 - 1
+	top := Position{Index: most, N: 1<<32 - 1}
+	holder := len(appendHolder(nil, &grant{
+		session: most, owner: most, token: most, floor: most, since: top, sinceTime: MaxLogTime, waiter: most,
+		until: MaxLogTime, delay: MaxDelay, mode: Exclusive, count: MaxCount, incarnation: 1<<32 - 1,
+	}))
+	waits := &waiter{
+		id: most, session: most, incarnation: 1<<32 - 1, owner: most, mode: Exclusive, sequence: MaxSequence, since: top,
+		sinceTime: MaxLogTime, deadline: MaxLogTime, hold: MaxHold, delay: MaxDelay,
+	}
+	waits.key.Rank = 1<<63 - 1
+	assert.Less(t, (1<<16)*max(holder, len(appendWaiter(nil, waits)))+1024, maxRecordBytes)
+
+	s := &session{endedWaits: []WaitOutcome{{Waiter: most, Sequence: MaxSequence, Token: most, Reason: EndCancelled, Position: top}}}
+	with := len(appendSession(nil, s))
+	s.endedWaits = nil
+	outcome := with - len(appendSession(nil, s))
+	kept := len(appendKept(nil, &Granted{Grant: Grant{
+		Path: "/" + string(make([]byte, MaxPathBytes)), Session: most, Owner: most, Mode: Shared, Token: most, Floor: most, Count: MaxCount,
+		Since: top, SinceTime: MaxLogTime, Waiter: most, Until: MaxLogTime,
+	}}))
+	assert.Less(t, (1<<18)*outcome+ReplyWindow*(kept+20)+4096, maxRecordBytes)
+}
