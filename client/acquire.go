@@ -129,7 +129,7 @@ func (a *acquire) overdue(*call) bool {
 	}
 	uncertain, problem := a.abandonLocked()
 	a.finishLocked(a.undecided(uncertain, problem, nil))
-	return true
+	return false // abandoning has discarded the call if that is right
 }
 
 // undecided is the error of an acquire that nobody has answered.
@@ -279,13 +279,19 @@ func (a *acquire) abandonLocked() (uncertain bool, problem error) {
 		_, problem = a.standing()
 		return false, problem
 	}
-	// The answer to the cancellation decides; the acquire is not sent again.
-	uncertain, problem = a.standing()
-	s.link.discard(&a.call)
+	_, problem = a.standing()
+	if !a.queued && s.link.giveUp(&a.call, s.roomLocked()) {
+		// Nobody has heard of the sequence: another request may have it.
+		delete(s.acquires, a.sequence)
+		s.spareLocked(a.sequence)
+		return false, problem
+	}
+	// The answer to the cancellation decides, and the acquire is not sent again;
+	// unless the window is full, when only its own answer can make room.
 	if s.cause == nil {
 		s.issueLocked(&newCancel(a).request)
 	}
-	return uncertain || a.queued, problem
+	return true, problem
 }
 
 // cancel withdraws an acquire, whether or not it has arrived.

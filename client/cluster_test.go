@@ -297,3 +297,106 @@ func TestClusterWatchHasNoGapsAndNoDuplicates(t *testing.T) {
 		assert.Equal(t, want, tokens)
 	})
 }
+
+// A leader that is cut off from the other nodes, not from its clients, loses its
+// office; the clients find the new one before their belief ends.
+func TestClusterLeaderIsIsolated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := start(t, nodestest.Config{Latency: time.Millisecond})
+		leader := c.Leader()
+		cl, _ := c.connect(t)
+		s := session(t, cl)
+		g, err := s.Lock("/a").Acquire(t.Context())
+		require.NoError(t, err)
+		ctx := g.Context()
+		c.Isolate(leader)
+		<-mono.After(500 * time.Millisecond)
+		began := mono.Now()
+		_, err = s.Lock("/b").Acquire(t.Context())
+		require.NoError(t, err)
+		t.Logf("a new lock after %v", mono.Since(began))
+		assert.Less(t, mono.Since(began), 6*time.Second)
+		<-mono.After(10 * time.Second)
+		assert.NoError(t, ctx.Err(), "belief never ended")
+		assert.True(t, g.Held())
+		require.NoError(t, g.Validate(t.Context()))
+		c.Net().HealAll()
+		<-mono.After(3 * time.Second)
+	})
+}
+
+// Every connection of the client is cut again and again, at moments that the seed
+// chooses, while owners count under a lock. The log's own events say how often
+// each acquire took effect.
+func TestClusterExactlyOnceThroughCuts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := start(t, nodestest.Config{Latency: 2 * time.Millisecond})
+		c.Leader()
+		cl, host := c.connect(t, func(cfg *client.Config) { cfg.Connections = 2 })
+		observer, _ := c.connect(t)
+		watching, stopWatching := context.WithCancel(t.Context())
+		grants := make(map[client.Token]int)
+		ends := make(map[client.Token]int)
+		listed, watched := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(watched)
+			for e, err := range observer.Watch(watching, "/counter", client.WithListing()) {
+				assert.NoError(t, err)
+				switch e.Kind {
+				case client.EventListing:
+					close(listed)
+				case client.EventGranted:
+					grants[e.Token]++
+				case client.EventGrantEnded:
+					ends[e.Token]++
+				default:
+					assert.NotEqual(t, client.EventReentered, e.Kind, "an acquire took effect twice")
+				}
+			}
+		}()
+		<-listed
+		var wg sync.WaitGroup
+		const workers, rounds = 8, 25
+		used := make(map[client.Token]bool)
+		for range workers {
+			s := session(t, cl, client.TTL(time.Minute))
+			lock := s.Lock("/counter")
+			wg.Go(func() {
+				for range rounds {
+					g, err := lock.Acquire(t.Context())
+					if !assert.NoError(t, err) {
+						return
+					}
+					assert.False(t, used[g.Token()])
+					used[g.Token()] = true
+					<-mono.After(3 * time.Millisecond)
+					assert.NoError(t, g.Release(t.Context()))
+				}
+			})
+		}
+		done := make(chan struct{})
+		go func() { wg.Wait(); close(done) }()
+		rng := rand.New(rand.NewPCG(5, 6))
+		cuts := 0
+		for running := true; running; {
+			select {
+			case <-done:
+				running = false
+			case <-mono.After(time.Duration(rng.IntN(60)) * time.Millisecond):
+				for _, n := range c.Names() {
+					cuts += c.Net().CutConnections(host, n)
+				}
+			}
+		}
+		assert.Greater(t, cuts, 20)
+		<-mono.After(2 * time.Second)
+		stopWatching()
+		<-watched
+		assert.Len(t, used, workers*rounds)
+		assert.Len(t, grants, workers*rounds, "no grant but those that were answered")
+		for token := range used {
+			assert.Equal(t, 1, grants[token], "token %d", token)
+			assert.Equal(t, 1, ends[token], "token %d", token)
+		}
+	})
+}

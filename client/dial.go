@@ -113,17 +113,41 @@ func (l *link) unreachable(err error) {
 	}
 }
 
+// goal is what a better connection leads to.
+type goal struct {
+	// leader's address, if a node has named it.
+	leader string
+	// informed: any node that knows a leader, but for the one that is asked now.
+	informed bool
+	// why is told to the operator; may be nil. Without leader and informed any
+	// other node will do.
+	why error
+}
+
 // followLeader looks for a connection to the leader when n does not lead to it.
 func (l *link) followLeader(n *conn, leader *lockstepv1.Member) {
 	if leader.GetAddress() == "" || leader.GetNode() == n.node() {
 		return
 	}
-	l.seek(n, leader.GetAddress(), nil)
+	l.seek(n, goal{leader: leader.GetAddress()})
 }
 
-// seek looks for a better connection in the background while n stands: to the
-// leader's address or, if that is empty, to any other node.
-func (l *link) seek(n *conn, leader string, why error) {
+// troubled follows a problem that a node on n has told of.
+func (l *link) troubled(n *conn, p *lockstepv1.Problem) {
+	if leader := p.GetLeader(); leader.GetAddress() != "" && leader.GetNode() != n.node() {
+		l.client.noteLeader(leader)
+		l.followLeader(n, leader)
+		return
+	}
+	code := p.GetCode()
+	if code == lockstepv1.Code_CODE_NO_LEADER || code == lockstepv1.Code_CODE_NO_QUORUM || code == lockstepv1.Code_CODE_STOPPING {
+		// It may be the node that is cut off, not the cluster that has no leader.
+		l.seek(n, goal{informed: true})
+	}
+}
+
+// seek looks for a better connection in the background while n stands.
+func (l *link) seek(n *conn, g goal) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.client.mono().Now()
@@ -131,28 +155,37 @@ func (l *link) seek(n *conn, leader string, why error) {
 		return
 	}
 	l.seeking = true
-	if why != nil {
-		l.client.log.Warn("looking for another node", "link", l.index, "why", why)
+	if g.why != nil {
+		l.client.log.Warn("looking for another node", "link", l.index, "why", g.why)
 	}
-	l.client.running.Go(func() { l.search(n, leader) })
+	l.client.running.Go(func() { l.search(n, g) })
 }
 
-func (l *link) search(n *conn, leader string) {
+// reach opens a connection that serves the goal, or none.
+func (l *link) reach(n *conn, g goal) *conn {
 	var better *conn
 	var err error
-	if leader != "" {
-		if better, err = l.openConn(l.ctx, leader); err == nil && better.welcome.GetLeader().GetNode() != better.node() {
-			better.close(fmt.Errorf("not the leader: %w", transport.ErrClosed))
-			better = nil
-		}
-	} else if better, err = l.connect(l.ctx, n.address); err == nil && better.node() == n.node() {
-		better.close(fmt.Errorf("the same node: %w", transport.ErrClosed))
-		better = nil
+	if g.leader != "" {
+		better, err = l.openConn(l.ctx, g.leader)
+	} else {
+		better, err = l.connect(l.ctx, n.address)
 	}
 	if err != nil {
-		better = nil
+		return nil
 	}
+	leader := better.welcome.GetLeader().GetNode()
+	switch {
+	case better.node() == n.node(),
+		g.leader != "" && leader != better.node(),
+		g.informed && (leader == "" || leader == n.node()):
+		better.close(fmt.Errorf("not needed: %w", transport.ErrClosed))
+		return nil
+	}
+	return better
+}
 
+func (l *link) search(n *conn, g goal) {
+	better := l.reach(n, g)
 	l.mu.Lock()
 	l.seeking = false
 	l.seekAfter = l.client.mono().Now().Add(seekFirst/2 + pause(l.seekTries, seekFirst, seekLast, l.client.dice.draw))

@@ -342,7 +342,7 @@ func (o *fakeStream) decide(f *lockstepv1.ClientFrame) *lockstepv1.NodeFrame {
 			return &lockstepv1.NodeFrame{Body: &lockstepv1.NodeFrame_Done{Done: &lockstepv1.Done{Position: s.at()}}}
 		})
 	}
-	panic("not served")
+	return &lockstepv1.NodeFrame{Body: &lockstepv1.NodeFrame_Problem{Problem: &lockstepv1.Problem{Code: lockstepv1.Code_CODE_INVALID, Detail: "not served here"}}}
 }
 
 func (o *fakeStream) open(m *lockstepv1.OpenSession) *lockstepv1.NodeFrame {

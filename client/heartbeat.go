@@ -226,8 +226,5 @@ func (l *link) beatAgain(c *conn, p *lockstepv1.Problem, sessions ...*Session) {
 	}
 	c.kickLocked()
 	l.mu.Unlock()
-	if p.GetLeader() != nil {
-		l.client.noteLeader(p.GetLeader())
-		l.followLeader(c, p.GetLeader())
-	}
+	l.troubled(c, p)
 }

@@ -315,10 +315,7 @@ func (l *link) dispatch(c *call, n *conn, f *lockstepv1.NodeFrame) {
 	if what == fateRebind && c.session != nil {
 		l.rebind(c.session, n)
 	}
-	if p.GetLeader() != nil {
-		l.client.noteLeader(p.GetLeader())
-		l.followLeader(n, p.GetLeader())
-	}
+	l.troubled(n, p)
 }
 
 // again lets the call go out once more after a pause.
@@ -351,19 +348,32 @@ func (l *link) settle(c *call) bool {
 	return true
 }
 
-// discard forgets the call: nobody wants its answer any more. It returns true if
-// the call can have had no effect.
-func (l *link) discard(c *call) (harmless bool) {
+// giveUp forgets the call if it can have had no effect, and says so; a call that
+// may have had one is forgotten if anyway is true.
+func (l *link) giveUp(c *call, anyway bool) (harmless bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	harmless = !c.uncertain && c.conn == nil
+	harmless = !c.settled && !c.uncertain && c.conn == nil
+	if harmless || anyway {
+		l.discardLocked(c)
+	}
+	return harmless
+}
+
+// discard forgets the call: nobody wants its answer any more.
+func (l *link) discard(c *call) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.discardLocked(c)
+}
+
+func (l *link) discardLocked(c *call) {
 	c.settled = true
 	if c.conn != nil {
 		delete(c.conn.pending, c.wireID())
 		c.conn = nil
 	}
 	l.waiting = slices.DeleteFunc(l.waiting, func(w *call) bool { return w == c })
-	return harmless
 }
 
 // pushed hands events to the session they belong to.

@@ -249,6 +249,7 @@ func TestStatusOfOneNode(t *testing.T) {
 	run(t, func(t *testing.T) {
 		s := newService(t, "n1", "n2")
 		c := s.connect(t, "c")
+		pass(time.Second) // until it has found the leader
 		st, err := c.Status(t.Context(), "n2:1")
 		require.NoError(t, err)
 		assert.Equal(t, "n2", st.Node)

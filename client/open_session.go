@@ -183,7 +183,7 @@ func (o *opening) await(ctx context.Context, op string) (*Session, error) {
 // had no effect is forgotten.
 func (o *opening) abandon() {
 	l := o.session.link
-	if uncertain, _ := o.standing(); !uncertain && l.discard(&o.call) {
+	if l.giveUp(&o.call, false /* anyway */) {
 		return
 	}
 	select {

@@ -23,14 +23,15 @@ type release struct {
 	// Guarded by Session.mu.
 
 	waiters []chan error
-	done    bool
-	err     error
+	// done with err, which somebody has been told.
+	done, told bool
+	err        error
 }
 
 // Release gives the acquisition back. The process stops believing in it before
 // the request leaves. ErrNotHeld: it was released before, or had ended. When ctx
 // or the patience ends first the error is ErrOutcomeUnknown and the release goes
-// on in the background; calling it again waits for it again.
+// on in the background; calling it again tells what became of it.
 func (g *Grant) Release(ctx context.Context) error {
 	s := g.session
 	s.mu.Lock()
@@ -45,7 +46,7 @@ func (g *Grant) Release(ctx context.Context) error {
 		return &Error{Op: "release", Path: g.Path(), Err: ErrNotHeld, Cause: why}
 	case r == nil:
 		r = s.releaseLocked(g.held, g)
-	case r.done:
+	case r.done && r.told:
 		s.mu.Unlock()
 		return &Error{Op: "release", Path: g.Path(), Err: ErrNotHeld, Cause: ErrReleased}
 	}
@@ -54,6 +55,7 @@ func (g *Grant) Release(ctx context.Context) error {
 	}
 	if r.done {
 		defer s.mu.Unlock()
+		r.told = true
 		return r.err
 	}
 	waiter := make(chan error, 1)
@@ -63,6 +65,14 @@ func (g *Grant) Release(ctx context.Context) error {
 	case err := <-waiter:
 		return err
 	case <-ctx.Done():
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		select {
+		case err := <-waiter: // at the same moment
+			return err
+		default:
+		}
+		r.waiters = slices.DeleteFunc(r.waiters, func(w chan error) bool { return w == waiter })
 		return &Error{
 			Op: "release", Path: g.Path(), Err: ErrOutcomeUnknown,
 			Detail: "it goes on in the background", Cause: context.Cause(ctx),
@@ -187,7 +197,7 @@ func (r *release) finishLocked(err error) {
 	if r.done {
 		return
 	}
-	r.done, r.err = true, err
+	r.done, r.err, r.told = true, err, len(r.waiters) > 0
 	r.tellLocked(err)
 }
 

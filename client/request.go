@@ -21,7 +21,7 @@ func asError(err error, target **Error) bool { return errors.As(err, target) }
 // full it waits for its turn.
 func (s *Session) issueLocked(r *request) {
 	r.session = s
-	sequence, ok := s.window.take()
+	sequence, ok := s.takeLocked()
 	if !ok {
 		if patience := s.client.cfg.RequestTimeout; patience > 0 {
 			r.deadline = s.client.mono().Now().Add(patience)
@@ -41,6 +41,25 @@ func (s *Session) issueLocked(r *request) {
 	s.link.submit(&r.call)
 }
 
+// takeLocked returns a sequence for a request, if there is room.
+func (s *Session) takeLocked() (uint64, bool) {
+	if n := len(s.spare); n > 0 {
+		sequence := s.spare[n-1]
+		s.spare = s.spare[:n-1]
+		return sequence, true
+	}
+	return s.window.take()
+}
+
+// roomLocked tells whether a request would be issued at once.
+func (s *Session) roomLocked() bool { return len(s.spare) > 0 || s.window.room() }
+
+// spareLocked gives a sequence back that no node has ever executed.
+func (s *Session) spareLocked(sequence uint64) {
+	s.spare = append(s.spare, sequence)
+	s.moveUpLocked()
+}
+
 // doneLocked notes that the answer to a sequence, or to its cancellation, has
 // arrived, and lets the backlog move up.
 func (s *Session) doneLocked(sequence uint64) {
@@ -48,7 +67,11 @@ func (s *Session) doneLocked(sequence uint64) {
 		return
 	}
 	s.window.answer(sequence)
-	for len(s.backlog) > 0 && s.window.last-s.window.acked < MaxOutstanding {
+	s.moveUpLocked()
+}
+
+func (s *Session) moveUpLocked() {
+	for len(s.backlog) > 0 && s.roomLocked() {
 		next := s.backlog[0]
 		s.backlog = s.backlog[1:]
 		s.issueLocked(next)

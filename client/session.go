@@ -52,7 +52,9 @@ type Session struct {
 	span, grantSpan belief.Span
 	claim           *claim
 
-	window  window
+	window window
+	// spare are sequences below the window's last that no node has executed.
+	spare   []uint64
 	backlog []*request
 
 	// seen: every event of the session up to here has been processed. told: so has

@@ -65,7 +65,7 @@ func (l *link) sweep() {
 		return
 	}
 	if l.silent(n) {
-		l.seek(n, "" /* anywhere */, fmt.Errorf("node %s leaves requests unanswered", n.node()))
+		l.seek(n, goal{why: fmt.Errorf("node %s leaves requests unanswered", n.node())})
 	}
 	if ask {
 		l.askWhoLeads(n)

@@ -18,12 +18,15 @@ func newWindow(used uint64) window { return window{acked: used, last: used} }
 // take returns the next sequence, or false while MaxOutstanding are unanswered
 // from the oldest on.
 func (w *window) take() (uint64, bool) {
-	if w.last-w.acked >= MaxOutstanding {
+	if !w.room() {
 		return 0, false
 	}
 	w.last++
 	return w.last, true
 }
+
+// room tells whether there is a sequence to take.
+func (w *window) room() bool { return w.last-w.acked < MaxOutstanding }
 
 // answer notes that the answer to a sequence has arrived; again is harmless.
 func (w *window) answer(sequence uint64) {
