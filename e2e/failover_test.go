@@ -224,5 +224,14 @@ func TestNodesDown(t *testing.T) {
 	require.Equal(t, 0, code, out)
 
 	followers[1].Start(t)
-	harness.Eventually(t, "recovery", func() bool { return pair() == nil })
+	var last error
+	defer func() {
+		if last != nil {
+			t.Logf("the last attempt: %v", last)
+		}
+	}()
+	harness.Eventually(t, "recovery", func() bool {
+		last = pair()
+		return last == nil
+	})
 }

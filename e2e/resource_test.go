@@ -3,7 +3,7 @@
 package e2e
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,23 +15,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lockstep"
+	"lockstep/client/fence"
 )
 
-// resource is what a lock protects: it remembers what was written last, and
-// refuses writes whose token is at or below the highest floor it has seen.
+// resource is what a lock protects: a value behind a guard.
 type resource struct {
-	url string
+	url   string
+	guard *fence.Guard
 
 	mu    sync.Mutex
-	floor lockstep.Token
 	value string
 }
 
-var errStale = errors.New("the token is not above the highest floor seen")
-
 func startResource(t *testing.T) *resource {
 	t.Helper()
-	r := &resource{}
+	r := &resource{guard: fence.New(&fence.Memory{})}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		body, _ := io.ReadAll(q.Body)
 		var token, floor lockstep.Token
@@ -40,7 +38,7 @@ func startResource(t *testing.T) *resource {
 			http.Error(w, "token floor value", http.StatusBadRequest)
 			return
 		}
-		if err := r.put(token, floor, fields[2]); err != nil {
+		if err := r.put(q.Context(), token, floor, fields[2]); err != nil {
 			http.Error(w, err.Error(), http.StatusConflict)
 			return
 		}
@@ -51,14 +49,13 @@ func startResource(t *testing.T) *resource {
 	return r
 }
 
-func (r *resource) put(token, floor lockstep.Token, value string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.floor = max(r.floor, floor); token <= r.floor {
-		return errStale
-	}
-	r.value = value
-	return nil
+func (r *resource) put(ctx context.Context, token, floor lockstep.Token, value string) error {
+	return r.guard.Do(ctx, "the resource", token, floor, func(context.Context) error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.value = value
+		return nil
+	})
 }
 
 func (r *resource) content() string {
@@ -70,5 +67,5 @@ func (r *resource) content() string {
 // write writes as a client in this process.
 func (r *resource) write(t *testing.T, g *lockstep.Grant, value string) {
 	t.Helper()
-	require.NoError(t, r.put(g.Token(), g.Floor(), value))
+	require.NoError(t, r.put(t.Context(), g.Token(), g.Floor(), value))
 }

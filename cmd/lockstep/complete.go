@@ -21,10 +21,10 @@ const (
 	maxCompletions = 200
 )
 
-// completePath completes the paths of locks in the first n arguments.
-func (a *app) completePath(n int) cobra.CompletionFunc {
+// completePath completes the path of a lock as the first argument.
+func (a *app) completePath() cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		if len(args) >= n {
+		if len(args) >= 1 {
 			return nil, cobra.ShellCompDirectiveDefault
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)

@@ -54,7 +54,7 @@ lock-delay. HELD is for how long, ENDS when a timed hold or a closure ends.` + s
   lockstep locks /orders -o json | jq -r '.locks[].holders[].token'
   lockstep locks --stale -1s      # whatever this node knows, even without a quorum`,
 		Args:              atMostPrefix,
-		ValidArgsFunction: a.completePath(1),
+		ValidArgsFunction: a.completePath(),
 	}
 	flags := readable(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -81,7 +81,7 @@ its TTL it expires and its locks go to whoever waits.` + staleHelp,
 		Example: `  lockstep sessions
   lockstep sessions /orders -o yaml`,
 		Args:              atMostPrefix,
-		ValidArgsFunction: a.completePath(1),
+		ValidArgsFunction: a.completePath(),
 	}
 	flags := readable(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -138,7 +138,7 @@ first. AHEAD is how many are served before.` + staleHelp,
 		Example: `  lockstep waiters
   lockstep waiters /orders/eu/42`,
 		Args:              atMostPrefix,
-		ValidArgsFunction: a.completePath(1),
+		ValidArgsFunction: a.completePath(),
 	}
 	flags := readable(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

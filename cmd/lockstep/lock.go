@@ -41,7 +41,7 @@ func (a *app) lockCommand() *cobra.Command {
 CMD did.
 
 CMD's environment has LOCKSTEP_TOKEN and LOCKSTEP_FLOOR for fencing, LOCKSTEP_PATH and
-LOCKSTEP_SESSION. A resource that CMD writes to should refuse a token that is below the
+LOCKSTEP_SESSION. A resource that CMD writes to should refuse a token that is not above the
 highest floor it has seen: only that protects it from a CMD that was frozen.
 
 CMD runs in a process group of its own. When the lock is about to be lost, the group gets
@@ -71,7 +71,7 @@ not executable. Nothing is locked for a CMD that cannot be run.`,
 			}
 			return nil
 		},
-		ValidArgsFunction: a.completePath(1),
+		ValidArgsFunction: a.completePath(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.waitSet, f.holdSet = cmd.Flags().Changed("wait"), cmd.Flags().Changed("hold")
 			return a.lock(cmd.Context(), args[0], args[1:], f)

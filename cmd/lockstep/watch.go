@@ -26,7 +26,7 @@ service keeps events; when they are gone it says so, with what is held now.`,
   lockstep watch /orders -o json | jq 'select(.kind == "granted") | .token'
   lockstep watch /orders --from 1042.1`,
 		Args:              atMostPrefix,
-		ValidArgsFunction: a.completePath(1),
+		ValidArgsFunction: a.completePath(),
 	}
 	format := output(cmd)
 	flags := cmd.Flags()

@@ -113,6 +113,7 @@ func FreeUDP(t testing.TB) string {
 
 // dump shows what the nodes printed last when the test failed.
 func (c *Cluster) dump(t testing.TB) {
+	t.Helper()
 	if !t.Failed() {
 		return
 	}

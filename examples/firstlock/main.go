@@ -32,6 +32,6 @@ func run(ctx context.Context) error {
 		// ctx ends when the lock can no longer be relied on. Pass token and floor
 		// to what you write to, and let it refuse what is too old: client/fence.
 		fmt.Printf("holding %s with token %v, floor %v\n", g.Path(), g.Token(), g.Floor())
-		return nil
+		return ctx.Err()
 	})
 }

@@ -177,15 +177,16 @@ func (r *runner) look() time.Duration {
 }
 
 func (r *runner) onSignal(sig syscall.Signal) {
-	switch sig {
-	case syscall.SIGCONT:
+	if sig == syscall.SIGCONT {
 		r.resume()
-	case syscall.SIGTSTP:
+		return
+	}
+	if sig == syscall.SIGTSTP {
 		_ = r.group.Signal(syscall.SIGSTOP)
 		r.stopSelf()
-	default:
-		_ = r.group.Signal(sig)
+		return
 	}
+	_ = r.group.Signal(sig)
 }
 
 // followStop stops this process when the command was stopped from the terminal,

@@ -93,8 +93,8 @@ func TestToldToStopWhenAThirdRemains(t *testing.T) {
 
 // The command ignores the warning and has children: all are dead while belief lasts.
 func TestWholeGroupIsDeadBeforeBeliefEnds(t *testing.T) {
-	belief := believing(t, 1500*time.Millisecond)
-	r := run(t, belief, 1500*time.Millisecond, `trap '' TERM; sh -c "trap '' TERM; while :; do sleep 0.05; done" & echo $!; wait; wait`)
+	belief := believing(t, 4*time.Second)
+	r := run(t, belief, 4*time.Second, `trap '' TERM; sh -c "trap '' TERM; while :; do sleep 0.05; done" & echo $!; wait; wait`)
 	line, err := r.out.ReadString('\n')
 	require.NoError(t, err)
 	grandchild, err := strconv.Atoi(strings.TrimSpace(line))

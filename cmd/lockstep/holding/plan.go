@@ -7,7 +7,7 @@ const (
 	// suspended machine shows up in no timer.
 	LookInterval = 250 * time.Millisecond
 	// MaxKillMargin bounds how long before the end of belief the group is killed.
-	MaxKillMargin = 500 * time.Millisecond
+	MaxKillMargin = time.Second
 )
 
 // plan is when to act, counted back from the end of belief.
@@ -20,7 +20,7 @@ type plan struct {
 
 // planFor makes the plan for belief that lasts window when it was just renewed.
 func planFor(window time.Duration) plan {
-	return plan{warn: window / 3, kill: min(window/20, MaxKillMargin)}
+	return plan{warn: window / 3, kill: min(window/8, MaxKillMargin)}
 }
 
 // action is what to do with the group now.

@@ -89,17 +89,13 @@ func toYAML(data []byte) ([]byte, error) {
 // block turns JSON's braces and quotes into plain YAML, but for strings that
 // would read as something else: tokens stay strings.
 func block(node *yaml.Node) {
-	switch node.Kind {
-	case yaml.MappingNode, yaml.SequenceNode:
-		if len(node.Content) > 0 {
+	if len(node.Content) > 0 {
+		node.Style = 0
+	}
+	var plain any
+	if node.Kind == yaml.ScalarNode && node.Tag == "!!str" && yaml.Unmarshal([]byte(node.Value), &plain) == nil {
+		if _, still := plain.(string); still {
 			node.Style = 0
-		}
-	case yaml.ScalarNode:
-		var plain any
-		if node.Tag == "!!str" && yaml.Unmarshal([]byte(node.Value), &plain) == nil {
-			if _, still := plain.(string); still {
-				node.Style = 0
-			}
 		}
 	}
 	for _, child := range node.Content {

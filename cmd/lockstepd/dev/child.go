@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	// backoffMin and backoffMax bound the pause before a child that ended is
+	// firstPause and longestPause bound the pause before a child that ended is
 	// started again; it doubles each time and starts over after calm.
-	backoffMin = 250 * time.Millisecond
-	backoffMax = 10 * time.Second
+	firstPause   = 250 * time.Millisecond
+	longestPause = 10 * time.Second
 	// calm is how long a child must have run for its next end to be a new story.
 	calm = 30 * time.Second
 )
@@ -43,20 +43,21 @@ type child struct {
 // although nobody asked; then it waits for its end. Ending it is signal's task.
 // It returns early, with the reason, when starting it again would not help.
 func (c *child) supervise(ctx context.Context) error {
-	backoff := backoffMin
+	backoff := firstPause
 	for {
 		began := time.Now()
 		exit, err := c.runOnce(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // its end was asked for
+		}
+		if err != nil {
 			return err
-		case !exit.Restart():
+		}
+		if !exit.Restart() {
 			return fmt.Errorf("%s %s", c.name, exit.Meaning())
 		}
 		if time.Since(began) > calm {
-			backoff = backoffMin
+			backoff = firstPause
 		}
 		c.say("%s %s; it is started again in %v", c.name, exit.Meaning(), backoff)
 		select {
@@ -64,7 +65,7 @@ func (c *child) supervise(ctx context.Context) error {
 			return nil
 		case <-time.After(backoff):
 		}
-		backoff = min(2*backoff, backoffMax)
+		backoff = min(2*backoff, longestPause)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 // cannot be used, and starting again will not help.
 var ErrSettings = errors.New("configuration")
 
-// Problem is one thing wrong with one option.
-type Problem struct {
+// ProblemError is one thing wrong with one option.
+type ProblemError struct {
 	// File and Line say where; Line is 0 when it is not in the file.
 	File string
 	Line int
@@ -21,7 +21,7 @@ type Problem struct {
 }
 
 // Error implements error.
-func (p *Problem) Error() string {
+func (p *ProblemError) Error() string {
 	switch {
 	case p.File != "" && p.Line > 0:
 		return fmt.Sprintf("%s:%d: %s: %s", p.File, p.Line, p.Key, p.Detail)
@@ -33,4 +33,4 @@ func (p *Problem) Error() string {
 }
 
 // Unwrap makes errors.Is(err, ErrSettings) true.
-func (p *Problem) Unwrap() error { return ErrSettings }
+func (p *ProblemError) Unwrap() error { return ErrSettings }

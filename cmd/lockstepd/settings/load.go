@@ -175,7 +175,7 @@ func (l *Loaded) flatten(key string, node *yaml.Node) (string, error) {
 }
 
 func (l *Loaded) problem(at *yaml.Node, key, detail string) error {
-	return &Problem{File: l.File, Line: at.Line, Key: key, Detail: detail}
+	return &ProblemError{File: l.File, Line: at.Line, Key: key, Detail: detail}
 }
 
 // Flags calls add for each option, with the name, the value and the help of its
@@ -193,7 +193,7 @@ func (l *Loaded) SetFlag(name, written string) error {
 			continue
 		}
 		if err := o.value(&l.Settings).Set(written); err != nil {
-			return &Problem{Key: "--" + name, Detail: err.Error()}
+			return &ProblemError{Key: "--" + name, Detail: err.Error()}
 		}
 		l.origin[o.key] = "--" + name
 		delete(l.line, o.key)

@@ -24,7 +24,7 @@ const (
 
 var name = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,58}$`)
 
-// Validate lists everything that is wrong with the settings, each as a *Problem.
+// Validate lists everything that is wrong with the settings, each as a *ProblemError.
 func (l *Loaded) Validate() error {
 	c := checker{loaded: l}
 	c.names()
@@ -46,7 +46,7 @@ func (c *checker) check(key string, fine bool, format string, args ...any) {
 	if fine {
 		return
 	}
-	p := &Problem{Key: key, Detail: fmt.Sprintf(format, args...)}
+	p := &ProblemError{Key: key, Detail: fmt.Sprintf(format, args...)}
 	if line, ok := c.loaded.line[key]; ok {
 		p.File, p.Line = c.loaded.File, line
 	} else if origin, flag := c.loaded.origin[key]; flag {
