@@ -98,7 +98,7 @@ bench-go: ## Go benchmarks of engine, codec, framing and proposer (RUN=regexp ch
 
 .PHONY: lint
 lint: ## golangci-lint (formatting too) and buf lint
-	$(TOOL) golangci-lint run ./...
+	$(TOOL) golangci-lint run --allow-parallel-runners ./...
 	$(TOOL) buf lint
 
 .PHONY: fmt

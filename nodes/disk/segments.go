@@ -43,9 +43,10 @@ func finishSeal(meta types.MetaStore, files types.SegmentFiler, logs string) err
 	if err != nil || !sealed {
 		return err
 	}
+	now := time.Now() //nolint:forbidigo // raft-wal's own record of when, for people; nothing is decided by it
 	next := types.SegmentInfo{
 		ID: state.NextSegmentID, BaseIndex: last + 1, MinIndex: last + 1,
-		Codec: tail.Codec, CreateTime: time.Now(), SizeLimit: tail.SizeLimit,
+		Codec: tail.Codec, CreateTime: now, SizeLimit: tail.SizeLimit,
 	}
 	state.NextSegmentID++
 	if last < tail.BaseIndex {
@@ -53,7 +54,7 @@ func finishSeal(meta types.MetaStore, files types.SegmentFiler, logs string) err
 		next.BaseIndex, next.MinIndex = tail.BaseIndex, tail.BaseIndex
 		*tail = next
 	} else {
-		tail.SealTime, tail.MaxIndex = time.Now(), last
+		tail.SealTime, tail.MaxIndex = now, last
 		state.Segments = append(state.Segments, next)
 	}
 	if err := meta.CommitState(state); err != nil {
