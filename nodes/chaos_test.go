@@ -156,7 +156,13 @@ func work(ctx context.Context, c *nodestest.Cluster, cl *client.Client, w *witne
 			continue
 		}
 		w.granted(g, floor)
-		sleep(c, time.Duration(random.IntN(300))*time.Millisecond)
+		until := c.Clocks().Mono.Now().Add(time.Duration(random.IntN(300)) * time.Millisecond)
+		if random.IntN(6) == 0 {
+			until = until.Add(2 * chaosTTL) // as long as it may believe, if the service cannot be reached
+		}
+		for g.Held() && c.Clocks().Mono.Now().Before(until) && ctx.Err() == nil {
+			sleep(c, 10*time.Millisecond)
+		}
 		release, cancel := context.WithTimeout(ctx, 30*time.Second)
 		_ = g.Release(release) // what becomes of it shows in who is granted next
 		cancel()
@@ -167,7 +173,8 @@ func work(ctx context.Context, c *nodestest.Cluster, cl *client.Client, w *witne
 func strike(c *nodestest.Cluster, random *rand.Rand, hosts []string) {
 	names := c.Names()
 	one, other := names[random.IntN(len(names))], names[random.IntN(len(names))]
-	switch random.IntN(9) {
+	host := hosts[random.IntN(len(hosts))]
+	switch random.IntN(11) {
 	case 0:
 		if leader := c.Leading(); leader != "" {
 			c.Crash(leader)
@@ -187,8 +194,19 @@ func strike(c *nodestest.Cluster, random *rand.Rand, hosts []string) {
 	case 6:
 		c.Net().PartitionOneWay(one, other)
 	case 7:
-		c.Net().Partition(hosts[random.IntN(len(hosts))], one)
-	case 8:
+		c.Net().Partition(host, one)
+	case 8, 9:
+		// A client that nobody hears of, and a leader that has not heard of it.
+		for _, name := range names {
+			c.Net().PartitionOneWay(host, name)
+			if random.IntN(2) == 0 {
+				c.Net().PartitionOneWay(name, host)
+			}
+		}
+		if leader := c.Leading(); leader != "" && random.IntN(2) == 0 {
+			c.Crash(leader)
+		}
+	case 10:
 		c.Net().HealAll()
 	}
 }
