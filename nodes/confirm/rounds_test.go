@@ -174,6 +174,7 @@ func TestNoQuorumIsSaidAfterTheTimeoutAndAskedForAgainBefore(t *testing.T) {
 	for n := 2; n <= 14; n += 2 {
 		clock.Advance(250 * time.Millisecond)
 		require.Eventually(t, func() bool { return e.count() == n+2 }, 10*time.Second, time.Millisecond, "it is put again")
+		require.NoError(t, clock.BlockUntilContext(t.Context(), 1), "the next timer is set after the questions are put")
 	}
 	clock.Advance(250 * time.Millisecond)
 	require.ErrorIs(t, <-answered, confirm.ErrNoQuorum)
