@@ -70,7 +70,9 @@ func (a *acquire) finishLocked(err error) {
 		return
 	}
 	a.done = true
-	delete(a.lock.session.acquires, a.sequence)
+	if !a.abandoned {
+		delete(a.lock.session.acquires, a.sequence)
+	} // else news of its grant must still find it, until its cancellation is answered
 	a.err = err
 	if err != nil && a.grant != nil {
 		a.grant.detachLocked()
@@ -163,6 +165,13 @@ func failure(op, path string, s *Session, err error) error {
 func (s *Session) grantedLocked(a *acquire, g *lockstepv1.Grant, at Position, from belief.Reading, remaining time.Duration) {
 	token := Token(g.GetToken())
 	h := s.grants[token]
+	if h != nil && errors.Is(h.lowered, ErrReleased) {
+		// A release of this process is still on its way, and this acquire entered the
+		// grant again before it: one acquisition stands, and belief begins anew. The
+		// contexts of before stay cancelled.
+		h = &held{info: grantInfo(g), capped: h.capped, holdKnown: h.holdKnown, hold: h.hold}
+		s.grants[token] = h
+	}
 	if h == nil {
 		_, ended := s.endedEarly[token]
 		if ended || at.Compare(s.stateAt) <= 0 {
@@ -265,7 +274,9 @@ func (a *acquire) abandonLocked() (uncertain bool, problem error) {
 	if a.abandoned {
 		return true, nil
 	}
-	a.abandoned = true
+	if a.held == nil {
+		a.abandoned = true
+	}
 	switch {
 	case a.held != nil:
 		// Granted already, and waiting for belief.
@@ -326,6 +337,7 @@ func (c *cancel) answered(_ *call, f *lockstepv1.NodeFrame, err error) {
 		return
 	}
 	s.doneLocked(a.sequence)
+	delete(s.acquires, a.sequence)
 	s.toldLocked(answer.GetPosition())
 	if answer.GetOutcome() == lockstepv1.Cancelled_OUTCOME_GRANTED && !a.disposed {
 		a.disposed = true

@@ -312,6 +312,38 @@ func TestReleaseGoesOnInTheBackground(t *testing.T) {
 	})
 }
 
+// An owner that acquires again while its release is still on its way enters the
+// grant again if it overtakes the release. What it gets then is a grant like any
+// other, and nothing is left behind.
+func TestAcquireOvertakesTheReleaseBeforeIt(t *testing.T) {
+	run(t, func(t *testing.T) {
+		s := newService(t, "n1")
+		session := s.connect(t, "c").session(t)
+		lock := session.Lock("/a")
+		g := acquired(t, lock)
+		// A release that has lowered belief, and whose request is overtaken.
+		session.mu.Lock()
+		late := newRelease(session, g.held)
+		g.release, late.handle = late, g
+		g.detachLocked()
+		session.lowerLocked(g.held, ErrReleased)
+		session.mu.Unlock()
+		require.False(t, g.Held())
+		again := acquired(t, lock)
+		assert.Equal(t, g.Token(), again.Token())
+		assert.True(t, again.Held())
+		assert.NoError(t, again.Context().Err())
+		assert.False(t, g.Held(), "what was given up does not come back")
+		session.mu.Lock()
+		session.issueLocked(&late.request)
+		session.mu.Unlock()
+		require.NoError(t, g.Release(t.Context()), "waits for the late one")
+		assert.True(t, again.Held())
+		require.NoError(t, again.Release(t.Context()))
+		assert.Zero(t, s.holders("/a"))
+	})
+}
+
 func TestDo(t *testing.T) {
 	run(t, func(t *testing.T) {
 		s := newService(t, "n1")
