@@ -26,7 +26,7 @@ WASIP1_PACKAGES = $(shell $(GO) list ./engine/... ./api/... ./transport/... ./no
 help: ## list the targets (this text)
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	  /^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@printf '\nVariables: DATA=%s NODES=%s RUN=regexp COUNT=n TIME=duration\n' '$(DATA)' '$(NODES)'
 
 ##@ Use it

@@ -36,6 +36,8 @@ type Options struct {
 	Proxied bool
 	// Serve are further arguments of each node.
 	Serve []string
+	// Before is called before the nodes start.
+	Before func(*Cluster)
 }
 
 // Cluster is a cluster of real nodes below a temporary directory.
@@ -82,6 +84,9 @@ func StartCluster(t testing.TB, o Options) *Cluster {
 		c.Nodes = append(c.Nodes, n)
 	}
 	t.Cleanup(func() { c.dump(t) })
+	if o.Before != nil {
+		o.Before(c)
+	}
 	for _, n := range c.Nodes {
 		n.Start(t)
 	}

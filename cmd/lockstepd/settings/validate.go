@@ -31,7 +31,7 @@ func (l *Loaded) Validate() error {
 	c.addresses()
 	c.files()
 	c.raft()
-	c.check("disk.segment-size", l.Disk.SegmentSize >= 1<<20 && l.Disk.SegmentSize <= 1<<30, "%v is not within 1MiB to 1GiB", &l.Disk.SegmentSize)
+	c.check("disk.segment-size", l.Disk.SegmentSize >= 64<<10 && l.Disk.SegmentSize <= 1<<30, "%v is not within 64KiB to 1GiB", &l.Disk.SegmentSize)
 	c.check("stop.timeout", l.Stop.Timeout > 0 && l.Stop.Timeout <= MaxStopTimeout, "%v is not within 0 to %v", l.Stop.Timeout, MaxStopTimeout)
 	return errors.Join(c.problems...)
 }
