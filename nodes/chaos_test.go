@@ -88,6 +88,12 @@ func (w *witness) granted(g *client.Grant, floor client.Token) {
 	w.count++
 }
 
+func (w *witness) grantsSeen() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.count
+}
+
 func runChaos(t *testing.T, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	c := nodestest.Start(t, nodestest.Config{
@@ -120,14 +126,14 @@ func runChaos(t *testing.T, seed uint64) {
 		sleep(c, time.Duration(random.IntN(2500))*time.Millisecond)
 	}
 	heal(c)
-	before := w.count
+	before := w.grantsSeen()
 	sleep(c, 20*time.Second)
-	assert.Greater(t, w.count-before, chaosWorkers, "healed, and nobody gets on")
+	assert.Greater(t, w.grantsSeen()-before, chaosWorkers, "healed, and nobody gets on")
 	stop()
 	workers.Wait()
 	sleep(c, 2*chaosTTL) // sessions end, the log comes to rest
 	agree(t, c)
-	t.Logf("seed %d: %d grants", seed, w.count)
+	t.Logf("seed %d: %d grants", seed, w.grantsSeen())
 }
 
 // work acquires and releases until ctx ends, opening a new session when it must.

@@ -48,6 +48,9 @@ type Office struct {
 	current atomic.Pointer[Tenure]
 	// asked is the term for which TakeOffice was proposed last; 0: none, or in vain.
 	asked atomic.Uint64
+	// ended is set when Run has: no tenure may begin after that, since nobody would
+	// end it.
+	ended atomic.Bool
 }
 
 var _ replica.Sink = (*Office)(nil)
@@ -73,6 +76,7 @@ func (o *Office) Run(ctx context.Context, raft Raft) {
 	ticker := o.clocks.Mono.NewTicker(lookEvery)
 	defer ticker.Stop()
 	defer func() {
+		o.ended.Store(true)
 		if t := o.current.Load(); t != nil {
 			o.leave(t)
 		}
@@ -161,4 +165,7 @@ func (o *Office) begin(e *engine.Engine, raft Raft, term uint64) {
 	go t.watchDeadlines()
 	o.deps.Logger.Info("in office", "term", term, "sessions", len(seeds))
 	o.deps.Changed()
+	if o.ended.Load() { // Run may have looked before the tenure was there
+		o.leave(t)
+	}
 }
