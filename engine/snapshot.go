@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"runtime"
 
 	"lockstep/engine/fingerprint"
 )
@@ -66,6 +67,10 @@ func (s *snapshotWriter) record(seed uint64, data []byte) {
 	s.buf = append(s.buf, data...)
 	if len(s.buf) >= chunkBytes {
 		s.flush()
+		// Encoding is pure computing and may take a second. Without a pause the
+		// scheduler lets it run for 10 ms at a time, and with the garbage collector
+		// on the other processor the applies would wait for just as long.
+		runtime.Gosched()
 	}
 }
 
