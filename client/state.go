@@ -283,18 +283,20 @@ func (s *Session) settleWaitsLocked(state *lockstepv1.SessionState, at Position)
 		ended[o.GetSequence()] = o
 	}
 	for sequence, a := range s.acquires {
-		if !a.queued || a.held != nil || waiting[sequence] || a.queuedAt.Compare(at) > 0 {
-			continue
-		}
 		o := ended[sequence]
 		switch {
-		case o == nil:
+		case a.held != nil || waiting[sequence]:
+		case o == nil && a.queued && a.queuedAt.Compare(at) <= 0:
 			a.finishLocked(&Error{Op: "acquire", Path: a.lock.path, Err: ErrOutcomeUnknown, Detail: "the wait is over, and the service has forgotten how it ended"})
+		case o == nil:
+			// Not decided yet as far as is known: its answer tells.
 		case o.GetToken() == 0:
 			a.waitEndedLocked(o.GetReason())
 		case s.grants[Token(o.GetToken())] == nil:
 			a.finishLocked(&Error{Op: "acquire", Path: a.lock.path, Err: ErrLost, Detail: "it was granted, and ended before this client heard of it"})
 		default:
+			// Also where the answer that it waits was lost: once the state has been
+			// seen the service forgets how the wait ended.
 			a.deliverLocked(s.grants[Token(o.GetToken())])
 		}
 	}
