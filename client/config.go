@@ -31,7 +31,10 @@ type Config struct {
 	// caller's context. Waiting in a queue is an answer and is not bounded by it.
 	RequestTimeout time.Duration
 	// SilenceTimeout is how long a node may leave requests unanswered before
-	// another node is tried; more than 0.
+	// another node is tried; more than 0. Nodes say that there is no quorum within
+	// 750 ms, so that a second tells a dead one. With a heartbeat's interval and an
+	// election it must stay well below the belief that a session begins with, or
+	// every leader that dies costs its clients their locks.
 	SilenceTimeout time.Duration
 	// BackoffMin and BackoffMax bound the pauses between attempts: the n-th pause
 	// is drawn evenly from 0 to BackoffMin * 2^n, at most BackoffMax.
@@ -47,7 +50,7 @@ func DefaultConfig(endpoints ...string) Config {
 		Connections:    1,
 		DialTimeout:    3 * time.Second,
 		RequestTimeout: 10 * time.Second,
-		SilenceTimeout: 2500 * time.Millisecond,
+		SilenceTimeout: time.Second,
 		BackoffMin:     20 * time.Millisecond,
 		BackoffMax:     2 * time.Second,
 	}

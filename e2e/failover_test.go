@@ -179,6 +179,24 @@ func TestAllNodesKilledAtOnceAndRestarted(t *testing.T) {
 	}
 }
 
+// A command under a lock outlives the leader: with the usual TTL a change of
+// leader is over before anybody has to be warned.
+func TestCommandUnderALockOutlivesTheLeader(t *testing.T) {
+	c := harness.StartCluster(t, harness.Options{})
+	for range 2 {
+		leader := c.WaitLeader(t)
+		// Killed between two heartbeats, and started again at once, as supervisors do.
+		held := c.CLI(t, "lock", "/e2e/outlives", "--", "sh", "-c", "sleep 3; echo now; sleep 7; echo finished")
+		held.Line(t, "now")
+		leader.Kill(t)
+		leader.Start(t)
+		code := held.Wait(t)
+		require.Equal(t, 0, code, held.Output())
+		require.Contains(t, held.Output(), "finished")
+		c.WaitServing(t, leader)
+	}
+}
+
 // One node down changes nothing; two down say so; one back heals.
 func TestNodesDown(t *testing.T) {
 	c := harness.StartCluster(t, harness.Options{})

@@ -20,9 +20,9 @@ type Config struct {
 }
 
 // DefaultConfig waits up to 50 ms for company, asks again after 250 ms, gives up
-// after 2 s, and lets 65,536 requests wait.
+// after 750 ms, and lets 65,536 requests wait.
 func DefaultConfig() Config {
-	return Config{Company: 50 * time.Millisecond, Again: 250 * time.Millisecond, Timeout: 2 * time.Second, Queue: 65536}
+	return Config{Company: 50 * time.Millisecond, Again: 250 * time.Millisecond, Timeout: 750 * time.Millisecond, Queue: 65536}
 }
 
 // Electorate is what rounds ask and whom.

@@ -57,9 +57,13 @@ func (a *answers) done(index uint64, err error) {
 }
 
 func setUp(voters ...string) (*electorate, *confirm.Rounds, *clockwork.FakeClock) {
+	return setUpWith(confirm.DefaultConfig(), voters...)
+}
+
+func setUpWith(cfg confirm.Config, voters ...string) (*electorate, *confirm.Rounds, *clockwork.FakeClock) {
 	e := &electorate{term: 7, commit: 40, voters: voters}
 	clock := clockwork.NewFakeClock()
-	return e, confirm.New(confirm.DefaultConfig(), "n1", 7, e, clock), clock
+	return e, confirm.New(cfg, "n1", 7, e, clock), clock
 }
 
 func TestMajorityServesWithTheCommitIndexOfItsBeginning(t *testing.T) {
@@ -168,7 +172,9 @@ func TestCommitServesWhoArrivedBeforeItWasHandedToRaft(t *testing.T) {
 }
 
 func TestNoQuorumIsSaidAfterTheTimeoutAndAskedForAgainBefore(t *testing.T) {
-	e, rounds, clock := setUp("n1", "n2", "n3")
+	cfg := confirm.DefaultConfig()
+	cfg.Timeout = 2 * time.Second
+	e, rounds, clock := setUpWith(cfg, "n1", "n2", "n3")
 	answered := make(chan error, 1)
 	rounds.Confirm(true, func(_ uint64, err error) { answered <- err })
 	for n := 2; n <= 14; n += 2 {

@@ -9,7 +9,7 @@ import (
 )
 
 // proofTimeout bounds how long a node tries to prove how fresh its state is.
-const proofTimeout = 2 * time.Second
+const proofTimeout = 750 * time.Millisecond
 
 // freshness is the last proof of how fresh this node's state is: a state that
 // has come to index is as fresh as the instant at which the leader was asked,

@@ -12,7 +12,7 @@ import (
 )
 
 // relayTimeout bounds the opening of a stream to the leader.
-const relayTimeout = 2 * time.Second
+const relayTimeout = 750 * time.Millisecond
 
 // relay carries a client's stream on to the leader. It ends with either side: the
 // client then finds its way anew, and sends again what was not answered.
