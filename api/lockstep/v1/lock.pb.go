@@ -598,7 +598,7 @@ type Grant struct {
 	// Rises with every grant of the partition.
 	Token uint64 `protobuf:"varint,5,opt,name=token,proto3" json:"token,omitempty"`
 	// The last token of an incompatible grant before this one: what a guard may
-	// refuse writes below.
+	// refuse writes at or below.
 	Floor uint64 `protobuf:"varint,6,opt,name=floor,proto3" json:"floor,omitempty"`
 	// Acquisitions to be released.
 	Count uint32 `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"`
